@@ -1,0 +1,14 @@
+-- Seconds until the next task of these handlers is due; null when none is queued.
+create function pgflow.next_due(handler_ids int[]) returns float8
+language plpgsql volatile
+set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+begin
+  return (
+    select greatest(extract(epoch from t.available_at - pgflow.now()), 0)::float8
+    from pgflow.step_tasks t
+    where t.available_at is not null and t.handler_id = any (handler_ids)
+    order by t.available_at limit 1
+  );
+end $$;

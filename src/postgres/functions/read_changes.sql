@@ -1,0 +1,29 @@
+-- What is new since those seqs, read in one statement; since 0 is the whole run.
+create function pgflow.read_changes(run_ids uuid[], sinces int[]) returns setof pgflow.change_row
+language plpgsql volatile
+set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_bitmapscan = off set jit = off set plan_cache_mode = force_generic_plan
+as $$
+begin
+  return query
+  select 'run', r.run_id, b.since, r.seq, r.status, r.remaining_steps, r.output, r.error,
+    case when b.since = 0 then r.started_at end, r.completed_at, r.failed_at, r.cancelled_at,
+    r.cancel_reason, case when b.since = 0 then r.flow_slug end, r.version,
+    case when b.since = 0 then r.input end, case when b.since = 0 then r.retry_of end,
+    null::int, null::text, null::int, null::int, null::int, null::text, null::text,
+    null::timestamptz, null::timestamptz, null::int, null::int, null::timestamptz
+  from unnest(run_ids, sinces) b(run_id, since)
+  cross join lateral (
+    select * from pgflow.runs r where r.run_id = b.run_id and r.seq > b.since offset 0
+  ) r
+  union all
+  select 'step', s.run_id, null, s.seq, s.status, s.remaining_deps, s.output, null,
+    s.started_at, s.completed_at, s.failed_at, s.cancelled_at,
+    null, null, null, null, null,
+    s.step_index, s.step_slug, s.initial_tasks, s.remaining_tasks, s.attempt, s.error_message, s.skip_reason,
+    s.created_at, s.skipped_at, null, null, null
+  from unnest(run_ids, sinces) b(run_id, since)
+  cross join lateral (
+    select * from pgflow.step_states s where s.run_id = b.run_id and s.seq > b.since offset 0
+  ) s;
+end $$;
