@@ -87,7 +87,10 @@ async function readInstalled(database: Queryable, schema: string): Promise<Insta
   const rows = await database.query<{ version: number }>(
     `select version from ${quoteIdentifier(schema)}.migrations order by version`,
   );
-  return { versions: rows.map(({ version }) => version), fingerprint: found.mark.split(' functions ')[1] ?? null };
+  return {
+    versions: rows.map(({ version }) => version),
+    fingerprint: found.mark.split(' functions ')[1] ?? null,
+  };
 }
 
 async function createSchema(tx: Transaction, schema: string): Promise<void> {

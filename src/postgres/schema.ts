@@ -31,7 +31,9 @@ function readFolder(folder: string): { name: string; text: string }[] {
 
 /** The files say `pgflow.` before each name and `'pgflow'` for the schema as a text. */
 function writeFor(schema: string, text: string): string {
-  return text.replaceAll(/\bpgflow\./g, `${quoteIdentifier(schema)}.`).replaceAll("'pgflow'", quoteLiteral(schema));
+  return text
+    .replaceAll(/\bpgflow\./g, `${quoteIdentifier(schema)}.`)
+    .replaceAll("'pgflow'", quoteLiteral(schema));
 }
 
 export function readSchema(schema: string): SchemaSource {

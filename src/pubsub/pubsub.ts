@@ -6,6 +6,8 @@
  * the database). Adapters only carry: they know nothing of runs.
  */
 export interface PubSub {
+  /** How many bytes of JSON a message may have: what is larger is sent as a hint. 0: hints only. Default: any. */
+  readonly maxBytes?: number;
   /** Sends JSON to all subscribers of the topic. Resolves when it was handed over, rejects when it surely was not. */
   publish(topic: string, message: unknown): Promise<void>;
   /**

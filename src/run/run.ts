@@ -130,3 +130,14 @@ export function isTerminalRun(status: RunStatus): boolean {
 export function isTerminalStep(status: StepStatus): boolean {
   return status !== 'created' && status !== 'started';
 }
+
+const RUN_STATUSES: readonly unknown[] = [
+  'started',
+  'completed',
+  'failed',
+  'cancelled',
+] satisfies RunStatus[];
+
+export function isRunStatus(value: unknown): value is RunStatus {
+  return RUN_STATUSES.includes(value);
+}

@@ -21,7 +21,10 @@ const held = new Set<string>();
 export function lockDirectory(directory: string): () => void {
   const path = join(resolve(directory), 'pgflow-live.lock');
   const draft = `${path}.${process.pid}`;
-  writeFileSync(draft, JSON.stringify({ pid: process.pid, host: hostname(), began: beganAt(process.pid) } satisfies Owner));
+  writeFileSync(
+    draft,
+    JSON.stringify({ pid: process.pid, host: hostname(), began: beganAt(process.pid) } satisfies Owner),
+  );
   try {
     for (let attempt = 0; !create(path, draft); attempt += 1) {
       const owner = readOwner(path);

@@ -26,6 +26,8 @@ export function redactUrl(url: string): string {
   }
 }
 
+const CONNECT_TIMEOUT = 10_000;
+
 /**
  * A server reached through `pg`. A connection string makes a pool of our own; a given pool is used
  * for queries and never ended, and its settings serve for the one connection that listens.
@@ -33,7 +35,12 @@ export function redactUrl(url: string): string {
 export function openPostgres(given: string | pg.Pool, options: { max?: number } = {}): Database {
   const own = typeof given === 'string';
   const pool = own
-    ? new pg.Pool({ connectionString: given, max: options.max ?? 10, application_name: 'pgflow-live' })
+    ? new pg.Pool({
+        connectionString: given,
+        max: options.max ?? 10,
+        application_name: 'pgflow-live',
+        connectionTimeoutMillis: CONNECT_TIMEOUT,
+      })
     : given;
   const location = own ? redactUrl(given) : `${pool.options.host ?? 'the given pool'}`;
   // A dying idle connection is replaced by the pool; without a listener it would end the process.
@@ -65,7 +72,8 @@ export function openPostgres(given: string | pg.Pool, options: { max?: number } 
         client.release(broken);
       }
     },
-    listen: (channel, onPayload, onLost) => listen(own ? given : pool.options, channel, onPayload, onLost, location),
+    listen: (channel, onPayload, onLost) =>
+      listen(own ? given : pool.options, channel, onPayload, onLost, location),
     async close() {
       if (own && !pool.ended) await pool.end();
     },
@@ -101,7 +109,8 @@ async function listen(
   onLost: (error: Error) => void,
   location: string,
 ): Promise<Listener> {
-  const base = typeof config === 'string' ? { connectionString: config } : { ...config, password: config.password };
+  const base =
+    typeof config === 'string' ? { connectionString: config } : { ...config, password: config.password };
   const client = new pg.Client({ ...base, application_name: 'pgflow-live listen', keepAlive: true });
   let stopped = false;
   const lost = (error: Error) => {
@@ -150,7 +159,16 @@ function explain(error: unknown, location: string): unknown {
   );
 }
 
-/** Whatever takes `query(text, values)` the way `pg` does: a client in the user's own transaction. */
-export function fromClient(client: { query(text: string, values: unknown[]): Promise<{ rows: unknown[] }> }): Queryable {
-  return { query: async (sql, params) => (await client.query({ text: sql, values: params, types } as never, [])).rows as never };
+/** Whatever takes a query the way `pg` does: a client in the user's own transaction. */
+export interface TransactionClient {
+  query(query: { text: string; values: unknown[] }): Promise<{ rows: any[] }>;
+}
+
+export function fromClient(client: TransactionClient): Queryable {
+  return {
+    async query(sql, params = []) {
+      const query = { text: sql, values: [...params], types };
+      return (await client.query(query)).rows;
+    },
+  };
 }

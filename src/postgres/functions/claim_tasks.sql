@@ -4,7 +4,7 @@
 create function pgflow.claim_tasks(worker_id int, handler_ids int[], batch int)
 returns table (
   run_id uuid, step_index int, task_index int, handler_id int, claim int, attempt int, started_at timestamptz,
-  item jsonb, root_run_id uuid, input jsonb, deps jsonb, timeout float8
+  item jsonb, timeout float8, root_run_id uuid, first boolean, input jsonb, deps jsonb
 )
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -30,7 +30,7 @@ begin
     from claimed c
   )
   select n.run_id, n.step_index, n.task_index, n.handler_id, n.claim, n.attempt, n.started_at, n.item,
-    r.root_run_id, r.input, d.outputs, h.timeout
+    h.timeout, r.root_run_id, n.nth = 1, r.input, d.outputs
   from numbered n
   cross join lateral (
     select r.root_run_id, r.flow_slug, r.version, case when n.nth = 1 then r.input end as input

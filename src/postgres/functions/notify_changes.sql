@@ -8,7 +8,7 @@ declare
 begin
   for _messages in
     -- 40 hints stay well below the 8,000 bytes that a notification may have.
-    select pg_catalog.jsonb_agg(m.message)
+    select pg_catalog.jsonb_build_object('messages', pg_catalog.jsonb_agg(m.message))
     from (
       select pg_catalog.jsonb_build_array('pgflow' || ':run:' || b.run_id,
           pg_catalog.jsonb_build_object('runId', b.run_id, 'seq', b.seq)) as message,

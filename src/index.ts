@@ -1,0 +1,299 @@
+import { PgFlowError } from './errors.js';
+import { assertRunnable } from './flow/assert-runnable.js';
+import type { AnyFlow, FlowStartInput } from './flow/flow.js';
+import type { LiveRun } from './live/live-run.js';
+import { createTracker, type Tracker } from './live/tracker.js';
+import type { Database } from './postgres/database.js';
+import { type ListOptions, listRuns, type RunList } from './postgres/list-runs.js';
+import { checkSchema, migrate } from './postgres/migrate.js';
+import { type DatabaseOption, openDatabase } from './postgres/open-database.js';
+import { registrationOf } from './postgres/registration.js';
+import { createStarter, type Started, type StartOptions } from './postgres/starter.js';
+import { Store } from './postgres/store.js';
+import { memoryPubSub } from './pubsub/memory.js';
+import { mergePubSub } from './pubsub/merged.js';
+import { type PostgresPubSub, postgresPubSub } from './pubsub/postgres.js';
+import { publishChange } from './pubsub/publish-change.js';
+import { type PubSub, type Topics, topicsOf } from './pubsub/pubsub.js';
+import { applyChange } from './run/apply-change.js';
+import type { Change } from './run/change.js';
+import { encodeHint } from './run/codec.js';
+import type { Run } from './run/run.js';
+import { checkRunId } from './run/run-id.js';
+import type { Handler } from './worker/execution.js';
+import { Worker, type WorkerOptions, type WorkerPorts } from './worker/worker.js';
+
+export { NonRetryableError, PgFlowError, type PgFlowErrorCode, RetryAfterError } from './errors.js';
+// export { LiveClient } from './live/live-client.js';
+
+export interface PgFlowOptions {
+  /** Where everything is stored. Default: the embedded PGlite in `.pgflow/`. */
+  readonly database?: DatabaseOption;
+  /** The schema that holds the tables. Default `pgflow`. */
+  readonly schema?: string;
+  /** true (default): bring the schema up to date. false: only check it. */
+  readonly migrate?: boolean;
+  /** How changes reach other processes. Default: `postgresPubSub()` on a server, `memoryPubSub()` on PGlite. */
+  readonly pubsub?: PubSub | PostgresPubSub;
+  readonly flows?: readonly AnyFlow[];
+  readonly jobs?: readonly AnyFlow[];
+  /** false: this process only starts and watches. Default `{ concurrency: 10, lease: 30, pollInterval: 5 }`. */
+  readonly worker?: WorkerOptions | false;
+}
+
+/**
+ * Flows and jobs on one database, in one process. Everything rejects with `PgFlowError`; a database that cannot
+ * be reached is `DATABASE_UNAVAILABLE`, anything after `stop` is `CLOSED`.
+ */
+export interface PgFlow {
+  /** Starts the worker of this process. Idempotent. */
+  start(): Promise<void>;
+  /**
+   * Stops claiming, waits up to `grace` seconds (default 10) for handlers, gives the tasks of the rest back;
+   * then ends live runs and the connections that were opened here. Idempotent.
+   */
+  stop(options?: { readonly grace?: number }): Promise<void>;
+  /**
+   * Starts a run of a flow, given by its definition or its slug. Resolves when it is committed.
+   *
+   * @throws {PgFlowError} `INVALID_INPUT` with `data.issues`, `FLOW_NOT_FOUND`, `RUN_CONFLICT`, `INVALID_RUN_ID`,
+   *   `NOT_STORABLE`; nothing was written then.
+   * @example
+   * const run = await pgflow.startFlow(processOrder, { orderId: '123' }, { runId, delay: 60 });
+   */
+  startFlow<F extends AnyFlow>(
+    flow: F | string,
+    input: FlowStartInput<F>,
+    options?: StartOptions,
+  ): Promise<Run<F>>;
+  /** Starts a run of a job: `startFlow` by the name that fits. */
+  enqueue<J extends AnyFlow>(
+    job: J | string,
+    input: FlowStartInput<J>,
+    options?: StartOptions,
+  ): Promise<Run<J>>;
+  /** `startFlow`, and whether the run was created by this call or there already. */
+  startOrGet<F extends AnyFlow>(
+    flow: F | string,
+    input: FlowStartInput<F>,
+    options?: StartOptions,
+  ): Promise<Started>;
+  /** The run as it is now; null when there is none with that id. */
+  getRun<F extends AnyFlow = any>(runId: string): Promise<Run<F> | null>;
+  /** The runs that match, newest first, in pages. */
+  listRuns(options?: ListOptions): Promise<RunList>;
+  /**
+   * A live view of a run: close it when you are done.
+   *
+   * @throws {PgFlowError} `RUN_NOT_FOUND`, `INVALID_RUN_ID`.
+   */
+  track<F extends AnyFlow = any>(runId: string): Promise<LiveRun<F>>;
+}
+
+/**
+ * Opens the database, brings its schema up to date, registers the flows, and wires worker, pubsub and live runs.
+ * Nothing is executed before `start()`.
+ *
+ * @throws {PgFlowError} `INVALID_DEFINITION`, `DATABASE_UNAVAILABLE`, `DATABASE_LOCKED`, `SCHEMA_FOREIGN`,
+ *   `SCHEMA_OUTDATED`. What was opened is closed again.
+ * @example
+ * const pgflow = await createPgFlow({ database: process.env.DATABASE_URL, flows: [processOrder] });
+ * await pgflow.start();
+ */
+export async function createPgFlow(options: PgFlowOptions = {}): Promise<PgFlow> {
+  const definitions = collectDefinitions(options);
+  const schema = checkSchemaName(options.schema ?? 'pgflow');
+  const database = await openDatabase(options.database);
+  try {
+    await (options.migrate === false ? checkSchema : migrate)(database, schema);
+    const store = new Store(database, schema);
+    const handlers = new Map<number, Handler>();
+    for (const flow of definitions.values()) {
+      const { handlerIds } = await store.registerFlow(registrationOf(flow));
+      for (const step of flow.steps) handlers.set(handlerIds[step.index]!, { flow, step });
+    }
+    return new Runtime(options, schema, database, store, definitions, handlers);
+  } catch (error) {
+    await database.close().catch(() => {});
+    throw error;
+  }
+}
+
+/** Modes: `created → started → stopped`; it can be stopped without having been started. */
+class Runtime implements PgFlow {
+  #mode: 'created' | 'started' | 'stopped' = 'created';
+  readonly #database: Database;
+  readonly #store: Store;
+  readonly #topics: Topics;
+  readonly #notifications: PubSub;
+  readonly #pubsub: PubSub;
+  readonly #tracker: Tracker;
+  readonly #worker: Worker | undefined;
+  readonly #startRun: ReturnType<typeof createStarter>;
+  #starting: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(
+    options: PgFlowOptions,
+    schema: string,
+    database: Database,
+    store: Store,
+    definitions: ReadonlyMap<string, AnyFlow>,
+    handlers: ReadonlyMap<number, Handler>,
+  ) {
+    this.#database = database;
+    this.#store = store;
+    this.#topics = topicsOf(schema);
+    this.#notifications = (isPostgresPubSub(options.pubsub) ? options.pubsub : postgresPubSub()).open({
+      notify: (payloads) => store.notify(payloads),
+      listen: (onPayload, onLost) => database.listen(schema, onPayload, onLost),
+    });
+    this.#pubsub = choosePubSub(options.pubsub, database, this.#notifications);
+    this.#tracker = createTracker({ source: store, pubsub: this.#pubsub, topics: this.#topics });
+    if (options.worker !== false && handlers.size > 0)
+      this.#worker = this.#createWorker(handlers, options.worker);
+    this.#startRun = createStarter(store, definitions, () => {
+      this.#worker?.wake();
+      this.#wakeOthers();
+    });
+  }
+
+  async start(): Promise<void> {
+    this.#refuseStopped();
+    this.#enter('started');
+    this.#starting ??= this.#startWorker();
+    return this.#starting;
+  }
+
+  stop({ grace = 10 }: { grace?: number } = {}): Promise<void> {
+    this.#enter('stopped');
+    this.#stopping ??= this.#end(grace);
+    return this.#stopping;
+  }
+
+  startFlow: PgFlow['startFlow'] = async (flow, input, options) => {
+    return (await this.startOrGet(flow, input, options)).run;
+  };
+
+  enqueue: PgFlow['enqueue'] = (job, input, options) => this.startFlow(job, input, options);
+
+  startOrGet: PgFlow['startOrGet'] = async (flow, input, options) => {
+    this.#refuseStopped();
+    return this.#startRun(flow, input, options);
+  };
+
+  async getRun(runId: string): Promise<Run | null> {
+    this.#refuseStopped();
+    const [change] = await this.#store.readChanges([{ runId: checkRunId(runId), since: 0 }]);
+    return change ? applyChange(null, change).run : null;
+  }
+
+  async listRuns(options?: ListOptions): Promise<RunList> {
+    this.#refuseStopped();
+    return listRuns(this.#store, options);
+  }
+
+  async track(runId: string): Promise<LiveRun> {
+    this.#refuseStopped();
+    return this.#tracker.track(runId);
+  }
+
+  #enter(mode: 'started' | 'stopped'): void {
+    if (this.#mode !== 'stopped') this.#mode = mode;
+  }
+
+  #refuseStopped(): void {
+    if (this.#mode !== 'stopped') return;
+    throw new PgFlowError('CLOSED', 'This pgflow is stopped. Make a new one with createPgFlow.');
+  }
+
+  #createWorker(handlers: ReadonlyMap<number, Handler>, options: WorkerOptions | undefined): Worker {
+    const ports: WorkerPorts = {
+      store: this.#store,
+      handlers,
+      onChanges: (changes) => this.#announce(changes),
+      onReady: () => this.#wakeOthers(),
+      onUncertain: (runIds) => void this.#reread(runIds),
+      onError: report,
+    };
+    return new Worker(ports, options);
+  }
+
+  async #startWorker(): Promise<void> {
+    const worker = this.#worker;
+    if (!worker) return;
+    await this.#notifications.subscribe(this.#topics.wake, () => worker.wake());
+    await worker.start();
+  }
+
+  async #end(grace: number): Promise<void> {
+    await this.#starting?.catch(() => {});
+    await this.#worker?.stop(grace);
+    this.#tracker.close();
+    await this.#pubsub.close();
+    await this.#notifications.close();
+    await this.#database.close();
+  }
+
+  // What is told here is committed: whoever misses the message reads the rows.
+
+  #announce(changes: readonly Change[]): void {
+    for (const change of changes) {
+      this.#tracker.apply(change);
+      publishChange(this.#pubsub, this.#topics, change).catch(() => {});
+    }
+  }
+
+  #wakeOthers(): void {
+    this.#notifications.publish(this.#topics.wake, {}).catch(() => {});
+  }
+
+  async #reread(runIds: readonly string[]): Promise<void> {
+    try {
+      for (const [runId, seq] of await this.#store.readSeqs(runIds)) {
+        this.#tracker.hint(runId, seq);
+        await this.#pubsub.publish(this.#topics.run(runId), encodeHint(runId, seq));
+      }
+    } catch (error) {
+      report('Reading runs again failed; their watchers catch up later', error);
+    }
+  }
+}
+
+function report(message: string, error: unknown): void {
+  console.error(`[pgflow] ${message}:`, error);
+}
+
+function collectDefinitions({ flows = [], jobs = [] }: PgFlowOptions): Map<string, AnyFlow> {
+  const definitions = new Map<string, AnyFlow>();
+  for (const flow of [...flows, ...jobs]) {
+    assertRunnable(flow);
+    if (definitions.has(flow.slug)) {
+      throw new PgFlowError(
+        'INVALID_DEFINITION',
+        `createPgFlow got two flows or jobs with the slug \`${flow.slug}\`. Give one of them another slug.`,
+      );
+    }
+    definitions.set(flow.slug, flow);
+  }
+  return definitions;
+}
+
+/** A schema's name is an identifier and the name of its notification channel, both at most 63 bytes. */
+function checkSchemaName(schema: string): string {
+  if (typeof schema === 'string' && /^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(schema)) return schema;
+  throw new PgFlowError(
+    'INVALID_DEFINITION',
+    `createPgFlow({ schema }) takes a name of 1 to 63 letters, digits and underscores, not beginning with a digit; got ${JSON.stringify(schema)}.`,
+  );
+}
+
+function isPostgresPubSub(pubsub: PgFlowOptions['pubsub']): pubsub is PostgresPubSub {
+  return pubsub !== undefined && 'open' in pubsub;
+}
+
+function choosePubSub(given: PgFlowOptions['pubsub'], database: Database, notifications: PubSub): PubSub {
+  if (isPostgresPubSub(given)) return notifications;
+  if (given) return mergePubSub(given, notifications);
+  return database.kind === 'postgres' ? notifications : mergePubSub(memoryPubSub(), notifications);
+}

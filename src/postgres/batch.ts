@@ -1,0 +1,95 @@
+import { PgFlowError } from '../errors.js';
+
+export interface BatchOptions<Item, Result> {
+  /** How many statements may be under way at once. */
+  readonly lanes: number;
+  /** How many items one statement takes at most. */
+  readonly most: number;
+  /** Executes the items in one statement, all or none; answers in their order. */
+  run(items: readonly Item[]): Promise<readonly Result[]>;
+  /** Items with the same key never share a statement. */
+  keyOf?(item: Item): string;
+}
+
+interface Entry<Item, Result> {
+  readonly item: Item;
+  resolve(result: Result): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Gathers what is asked for while statements are under way, and executes it together: the first at
+ * once, the rest as lanes get free. If a statement fails for what is in it, its halves are tried apart,
+ * so that only the item to blame fails.
+ *
+ * @returns the function that adds an item; it settles with the item's own result.
+ */
+export function createBatch<Item, Result>(
+  options: BatchOptions<Item, Result>,
+): (item: Item) => Promise<Result> {
+  const waiting: Entry<Item, Result>[] = [];
+  let busy = 0;
+  let scheduled = false;
+
+  function schedule(): void {
+    if (scheduled || busy >= options.lanes || waiting.length === 0) return;
+    scheduled = true;
+    // What is asked for in the same turn of the event loop goes together.
+    setImmediate(() => {
+      scheduled = false;
+      if (busy >= options.lanes || waiting.length === 0) return;
+      const entries = take(waiting, options);
+      busy += 1;
+      void execute(entries, options.run).finally(() => {
+        busy -= 1;
+        schedule();
+      });
+      schedule();
+    });
+  }
+
+  return (item) =>
+    new Promise((resolve, reject) => {
+      waiting.push({ item, resolve, reject });
+      schedule();
+    });
+}
+
+function take<Item, Result>(
+  waiting: Entry<Item, Result>[],
+  { most, keyOf }: BatchOptions<Item, Result>,
+): Entry<Item, Result>[] {
+  if (!keyOf) return waiting.splice(0, most);
+  const keys = new Set<string>();
+  const taken: Entry<Item, Result>[] = [];
+  const left = waiting.splice(0).filter((entry) => {
+    const key = keyOf(entry.item);
+    if (taken.length === most || keys.has(key)) return true;
+    keys.add(key);
+    taken.push(entry);
+    return false;
+  });
+  waiting.push(...left);
+  return taken;
+}
+
+async function execute<Item, Result>(
+  entries: readonly Entry<Item, Result>[],
+  run: BatchOptions<Item, Result>['run'],
+): Promise<void> {
+  try {
+    const results = await run(entries.map((entry) => entry.item));
+    entries.forEach((entry, i) => {
+      entry.resolve(results[i] as Result);
+    });
+  } catch (error) {
+    const unreachable = error instanceof PgFlowError && error.code === 'DATABASE_UNAVAILABLE';
+    if (entries.length === 1 || unreachable) {
+      for (const entry of entries) entry.reject(error);
+      return;
+    }
+    const half = Math.ceil(entries.length / 2);
+    await execute(entries.slice(0, half), run);
+    await execute(entries.slice(half), run);
+  }
+}

@@ -1,0 +1,100 @@
+import { v7 as uuidv7 } from 'uuid';
+import { PgFlowError } from '../errors.js';
+import type { AnyFlow } from '../flow/flow.js';
+import { validateInput } from '../flow/validate-input.js';
+import { applyChange } from '../run/apply-change.js';
+import type { Run } from '../run/run.js';
+import { checkRunId } from '../run/run-id.js';
+import { toStorableJson } from '../run/storable.js';
+import { createBatch } from './batch.js';
+import type { Outcome } from './change-rows.js';
+import { fromClient, type TransactionClient } from './drivers/pg.js';
+import type { StartRequest, Store } from './store.js';
+
+export interface StartOptions {
+  /** The run's id, any UUID: the same id again gives the same run. Default: a new v7. */
+  readonly runId?: string;
+  /** Seconds until its first steps may begin, 0 or more. */
+  readonly delay?: number;
+  /** When its first steps may begin, instead of `delay`; the past means now. */
+  readonly runAt?: Date;
+  /** Your own client, in your own transaction: the run is there if and only if that commits. */
+  readonly tx?: TransactionClient;
+}
+
+export interface Started {
+  readonly run: Run;
+  /** False when the run was there already. */
+  readonly created: boolean;
+}
+
+/**
+ * Starts runs. What is asked for at the same time goes to the database in one statement.
+ * `onReady` is called when tasks are queued.
+ */
+export function createStarter(
+  store: Store,
+  definitions: ReadonlyMap<string, AnyFlow>,
+  onReady: () => void,
+): (flow: AnyFlow | string, input: unknown, options?: StartOptions) => Promise<Started> {
+  const add = createBatch<StartRequest, Started>({
+    lanes: 2,
+    most: 200,
+    keyOf: (start) => start.runId,
+    async run(starts) {
+      const outcome = await store.startFlows(starts);
+      if (outcome.ready) onReady();
+      return readStarted(starts, outcome);
+    },
+  });
+
+  return async (flow, input, options = {}) => {
+    const slug = typeof flow === 'string' ? flow : flow.slug;
+    const definition = typeof flow === 'string' ? definitions.get(flow) : flow;
+    const request = await createRequest(slug, definition, input, options);
+    if (!options.tx) return add(request);
+    const outcome = await store.startFlows([request], true, fromClient(options.tx));
+    return readStarted([request], outcome)[0]!;
+  };
+}
+
+async function createRequest(
+  flowSlug: string,
+  definition: AnyFlow | undefined,
+  input: unknown,
+  { runId, delay, runAt }: StartOptions,
+): Promise<StartRequest> {
+  const id = runId === undefined ? uuidv7() : checkRunId(runId);
+  checkDelay(flowSlug, delay, runAt);
+  const given = toStorableJson(input, 'input');
+  const stored = definition ? toStorableJson(await validateInput(definition, input), 'input') : given;
+  return {
+    runId: id,
+    flowSlug,
+    input: stored,
+    givenInput: stored === given ? null : given,
+    delay: delay ?? null,
+    runAt: runAt ?? null,
+  };
+}
+
+function checkDelay(flowSlug: string, delay: number | undefined, runAt: Date | undefined): void {
+  const fail = (path: string, message: string) => {
+    throw new PgFlowError('INVALID_INPUT', `Cannot start \`${flowSlug}\`: ${path} ${message}`, {
+      data: { issues: [{ path, message }] },
+    });
+  };
+  if (delay !== undefined && !(typeof delay === 'number' && delay >= 0 && Number.isFinite(delay))) {
+    fail('delay', `must be a number of seconds, 0 or more, not ${String(delay)}.`);
+  }
+  if (runAt !== undefined && !(runAt instanceof Date && !Number.isNaN(runAt.getTime()))) {
+    fail('runAt', 'must be a valid Date.');
+  }
+  if (delay !== undefined && runAt !== undefined)
+    fail('delay', 'and runAt exclude each other; give one of them.');
+}
+
+function readStarted(starts: readonly StartRequest[], outcome: Outcome): Started[] {
+  const runs = new Map(outcome.changes.map((change) => [change.runId, applyChange(null, change).run as Run]));
+  return starts.map(({ runId }) => ({ run: runs.get(runId)!, created: !outcome.existing.has(runId) }));
+}

@@ -1,0 +1,304 @@
+import { PgFlowError } from '../errors.js';
+import { callWatcher } from '../run/call-watcher.js';
+import type { PubSub } from './pubsub.js';
+
+/** What the adapter needs of the database: one channel, and a connection that listens on it. */
+export interface NotificationChannel {
+  /** Sends all payloads, each at most 7,999 bytes, in one statement. */
+  notify(payloads: readonly string[]): Promise<void>;
+  /** Resolves when it listens; `onLost` is called once if that connection ends by itself. */
+  listen(onPayload: (payload: string) => void, onLost: (error: Error) => void): Promise<ChannelListener>;
+}
+
+export interface ChannelListener {
+  /** A round trip on the listening connection; rejects when it is dead. */
+  ping(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface PostgresPubSubOptions {
+  /** `inline` (default): small changes travel whole. `hint`: only which run moved, for databases that others share. */
+  readonly payload?: 'inline' | 'hint';
+}
+
+/** Made by `postgresPubSub()`, opened by `createPgFlow` on its own database. */
+export interface PostgresPubSub {
+  readonly kind: 'postgres';
+  open(channel: NotificationChannel): PubSub;
+}
+
+/**
+ * Pubsub over PostgreSQL's LISTEN and NOTIFY: one listening connection per process, whatever the number
+ * of topics. It is tested at start (a transaction pooler breaks it: one warning, and watchers poll),
+ * checked every 15 s, opened again when it is lost. What is published goes out at once, then at
+ * most every 10 ms, many messages in one notification. Subscribers of this process get it without the way round.
+ *
+ * @example
+ * await createPgFlow({ database: process.env.DATABASE_URL, pubsub: postgresPubSub({ payload: 'hint' }) });
+ */
+export function postgresPubSub(options: PostgresPubSubOptions = {}): PostgresPubSub {
+  return { kind: 'postgres', open: (channel) => new NotifyPubSub(channel, options.payload ?? 'inline') };
+}
+
+interface Envelope {
+  /** Who sent it: its own subscribers have it already. Absent when SQL did. */
+  readonly from?: string;
+  /** A self-test, to be heard by its sender. */
+  readonly probe?: boolean;
+  readonly messages: readonly (readonly [topic: string, message: unknown])[];
+}
+
+type Mode = 'idle' | 'connecting' | 'listening' | 'lost' | 'closed';
+
+const MOST_BYTES = 7999;
+/** Topics are at most a schema's 63 bytes, `:run:` and a UUID; the envelope takes the rest. */
+const ENVELOPE_BYTES = 250;
+const COALESCE = 10;
+const PING_INTERVAL = 15_000;
+const PATIENCE = 5_000;
+const LONGEST_BACKOFF = 10_000;
+
+/**
+ * Modes: `idle → connecting → listening → lost → listening …`, from any to `closed`. `idle` until the first
+ * subscription. In `lost` it tries to connect again; messages of other processes are missed meanwhile.
+ */
+class NotifyPubSub implements PubSub {
+  readonly maxBytes: number;
+  #mode: Mode = 'idle';
+  readonly #channel: NotificationChannel;
+  readonly #id = crypto.randomUUID();
+  readonly #topics = new Map<string, Set<(message: unknown) => void>>();
+  readonly #watchers = new Set<(connected: boolean) => void>();
+  readonly #outbox = new Map<string, string>();
+  #flushing = false;
+  #flushed: Promise<void> = Promise.resolve();
+  #opening: Promise<void> | undefined;
+  #listener: ChannelListener | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #failures = 0;
+  #onProbe: () => void = () => {};
+  #warned = false;
+
+  constructor(channel: NotificationChannel, payload: 'inline' | 'hint') {
+    this.#channel = channel;
+    this.maxBytes = payload === 'hint' ? 0 : MOST_BYTES - ENVELOPE_BYTES;
+  }
+
+  async publish(topic: string, message: unknown): Promise<void> {
+    if (this.#mode === 'closed') throw closedError();
+    const entry = JSON.stringify([topic, message]);
+    if (Buffer.byteLength(entry) > MOST_BYTES - ENVELOPE_BYTES / 2) {
+      throw new PgFlowError(
+        'LIMIT_EXCEEDED',
+        `A message on topic ${topic} has more bytes than a notification can carry.`,
+      );
+    }
+    if (this.#topics.has(topic)) queueMicrotask(() => this.#deliver(topic, message));
+    this.#outbox.set(entry, entry);
+    return this.#flush();
+  }
+
+  async subscribe(topic: string, fn: (message: unknown) => void): Promise<() => void> {
+    if (this.#mode === 'closed') throw closedError();
+    const own = (message: unknown) => fn(message);
+    const subscribers = this.#topics.get(topic) ?? new Set();
+    this.#topics.set(topic, subscribers.add(own));
+    this.#opening ??= this.#open();
+    await this.#opening;
+    return () => {
+      subscribers.delete(own);
+      if (subscribers.size === 0 && this.#topics.get(topic) === subscribers) this.#topics.delete(topic);
+    };
+  }
+
+  onConnection(fn: (connected: boolean) => void): () => void {
+    const own = (connected: boolean) => fn(connected);
+    this.#watchers.add(own);
+    return () => this.#watchers.delete(own);
+  }
+
+  async close(): Promise<void> {
+    if (this.#mode === 'closed') return;
+    await this.#flushed.catch(() => {});
+    this.#enter('closed');
+    clearTimeout(this.#timer);
+    this.#topics.clear();
+    this.#watchers.clear();
+    await this.#opening?.catch(() => {});
+    await this.#listener?.stop();
+  }
+
+  #enter(mode: Mode): void {
+    const before = this.#mode;
+    this.#mode = mode;
+    const connected = mode === 'listening';
+    if (connected === (before === 'listening') || mode === 'closed') return;
+    for (const watcher of [...this.#watchers]) callWatcher(watcher, connected);
+  }
+
+  // Sending
+
+  #flush(): Promise<void> {
+    if (!this.#flushing) {
+      this.#flushing = true;
+      this.#flushed = new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.#send());
+    }
+    return this.#flushed;
+  }
+
+  async #send(): Promise<void> {
+    const entries = [...this.#outbox.values()];
+    this.#outbox.clear();
+    setTimeout(() => {
+      this.#flushing = false;
+      if (this.#outbox.size > 0 && this.#mode !== 'closed') this.#flush().catch(() => {});
+    }, COALESCE);
+    await this.#channel.notify(pack(this.#id, entries));
+  }
+
+  // Receiving
+
+  #receive(payload: string): void {
+    const envelope = parse(payload);
+    if (envelope?.from === this.#id) {
+      if (envelope.probe) this.#onProbe();
+      return;
+    }
+    for (const entry of envelope?.messages ?? []) {
+      if (Array.isArray(entry) && typeof entry[0] === 'string') this.#deliver(entry[0], entry[1]);
+    }
+  }
+
+  #deliver(topic: string, message: unknown): void {
+    for (const subscriber of [...(this.#topics.get(topic) ?? [])]) callWatcher(subscriber, message);
+  }
+
+  // Connecting
+
+  /** The first connection; a failure is retried in the background, since messages may be lost anyway. */
+  async #open(): Promise<void> {
+    this.#enter('connecting');
+    await this.#connect();
+  }
+
+  async #connect(): Promise<void> {
+    try {
+      const listener = await this.#channel.listen(
+        (payload) => this.#receive(payload),
+        () => this.#lose(listener),
+      );
+      if ((this.#mode as Mode) === 'closed') return void (await listener.stop());
+      this.#listener = listener;
+      if (await this.#hearsItself()) {
+        this.#failures = 0;
+        this.#enter('listening');
+      } else {
+        this.#warn();
+      }
+      this.#schedule(PING_INTERVAL, () => this.#check(listener));
+    } catch {
+      this.#retry();
+    }
+  }
+
+  /** Behind a transaction pooler LISTEN succeeds and nothing ever arrives. */
+  async #hearsItself(): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const heard = new Promise<boolean>((resolve) => {
+      this.#onProbe = () => resolve(true);
+      timer = setTimeout(() => resolve(false), PATIENCE);
+    });
+    try {
+      await this.#channel.notify([
+        JSON.stringify({ from: this.#id, probe: true, messages: [] } satisfies Envelope),
+      ]);
+      return await heard;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #warn(): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    console.warn(
+      '[pgflow] LISTEN does not work on this database connection (a transaction pooler?). Runs stay right, but changes ' +
+        'made by other processes show seconds later. Give createPgFlow a direct connection, or another pubsub.',
+    );
+  }
+
+  async #check(listener: ChannelListener): Promise<void> {
+    try {
+      await within(PATIENCE, listener.ping());
+      if (this.#listener === listener) this.#schedule(PING_INTERVAL, () => this.#check(listener));
+    } catch {
+      this.#lose(listener);
+    }
+  }
+
+  #lose(listener: ChannelListener): void {
+    if (this.#listener !== listener || this.#mode === 'closed') return;
+    this.#listener = undefined;
+    void listener.stop();
+    this.#retry();
+  }
+
+  #retry(): void {
+    if (this.#mode === 'closed') return;
+    this.#enter('lost');
+    const most = Math.min(LONGEST_BACKOFF, 100 * 2 ** this.#failures);
+    this.#failures += 1;
+    this.#schedule(most / 2 + (Math.random() * most) / 2, () => this.#connect());
+  }
+
+  #schedule(milliseconds: number, fn: () => unknown): void {
+    clearTimeout(this.#timer);
+    if (this.#mode === 'closed') return;
+    this.#timer = setTimeout(fn, milliseconds);
+    this.#timer.unref();
+  }
+}
+
+/** As few payloads as hold all entries. */
+function pack(from: string, entries: readonly string[]): string[] {
+  const payloads: string[] = [];
+  let current: string[] = [];
+  let bytes = ENVELOPE_BYTES / 2;
+  const close = () => {
+    if (current.length > 0) payloads.push(`{"from":"${from}","messages":[${current.join(',')}]}`);
+    current = [];
+    bytes = ENVELOPE_BYTES / 2;
+  };
+  for (const entry of entries) {
+    const size = Buffer.byteLength(entry) + 1;
+    if (bytes + size > MOST_BYTES) close();
+    current.push(entry);
+    bytes += size;
+  }
+  close();
+  return payloads;
+}
+
+function parse(payload: string): Envelope | null {
+  try {
+    const envelope = JSON.parse(payload) as Envelope;
+    return Array.isArray(envelope?.messages) ? envelope : null;
+  } catch {
+    return null;
+  }
+}
+
+async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`No answer within ${milliseconds} ms`)), milliseconds);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+function closedError(): PgFlowError {
+  return new PgFlowError(
+    'CLOSED',
+    'This postgresPubSub() is closed. Make a new one with the next createPgFlow.',
+  );
+}

@@ -1,0 +1,110 @@
+import { NonRetryableError, PgFlowError, RetryAfterError } from '../errors.js';
+import type { AnyFlow, HandlerContext, StepDefinition } from '../flow/flow.js';
+import type { ClaimedTask } from '../postgres/store.js';
+import { errorText } from '../run/error-text.js';
+import { toStorableJson } from '../run/storable.js';
+
+/** The code of a step that this process has. */
+export interface Handler {
+  readonly flow: AnyFlow;
+  readonly step: StepDefinition;
+}
+
+/** How an attempt ended, as it is settled. */
+export type AttemptEnd =
+  | { readonly outcome: 'completed'; readonly output: string; readonly value: unknown }
+  | { readonly outcome: 'failed'; readonly error: string; readonly retryDelay: number | null };
+
+/** Why an attempt was given up before its handler was done. */
+export type GivenUp = 'lost' | 'stopping';
+
+const NEVER = -1;
+/** The longest delay that a timer takes. */
+const MOST_MILLISECONDS = 2 ** 31 - 1;
+
+/** One attempt of one task in this process, from its claim until it is settled. */
+export class Execution {
+  readonly task: ClaimedTask;
+  readonly handler: Handler;
+  /** Whether its begin was told in a change. */
+  told = false;
+  readonly #controller = new AbortController();
+  #giveUp: (why: GivenUp) => void = () => {};
+
+  constructor(task: ClaimedTask, handler: Handler) {
+    this.task = task;
+    this.handler = handler;
+  }
+
+  /**
+   * Calls the handler and waits for it, for its timeout or for `giveUp`, whatever comes first. A handler
+   * that ignores its signal is left behind; nothing that it does afterwards counts.
+   */
+  async run(input: unknown, deps: Readonly<Record<string, unknown>>): Promise<AttemptEnd | GivenUp> {
+    const seconds = this.task.timeout;
+    let timer: NodeJS.Timeout | undefined;
+    const interrupted = new Promise<AttemptEnd | GivenUp>((resolve) => {
+      timer = setTimeout(
+        () => {
+          const message = `Step \`${this.handler.step.slug}\` timed out after ${seconds} s.`;
+          this.#controller.abort(new PgFlowError('TIMEOUT', message));
+          resolve({ outcome: 'failed', error: message, retryDelay: null });
+        },
+        Math.min(seconds * 1000, MOST_MILLISECONDS),
+      );
+      this.#giveUp = (why) => {
+        const message = why === 'lost' ? 'this attempt no longer counts' : 'the worker stops';
+        this.#controller.abort(new PgFlowError('ABORTED', `Aborted: ${message}.`));
+        resolve(why);
+      };
+    });
+    try {
+      return await Promise.race([this.#callHandler(input, deps), interrupted]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Aborts the handler's signal and ends `run` now. */
+  giveUp(why: GivenUp): void {
+    this.#giveUp(why);
+  }
+
+  async #callHandler(input: unknown, deps: Readonly<Record<string, unknown>>): Promise<AttemptEnd> {
+    try {
+      const value = await this.handler.step.handler(this.#context(input, deps));
+      return { outcome: 'completed', output: toStorableJson(value, 'output'), value };
+    } catch (thrown) {
+      return { outcome: 'failed', error: errorText(thrown), retryDelay: retryDelayOf(thrown) };
+    }
+  }
+
+  #context(input: unknown, deps: Readonly<Record<string, unknown>>): HandlerContext {
+    const { task, handler } = this;
+    const stepSlug = handler.step.slug;
+    return {
+      input,
+      deps,
+      item: handler.step.kind === 'map' ? task.item : undefined,
+      index: task.taskIndex,
+      runId: task.runId,
+      flowSlug: handler.flow.slug,
+      stepSlug,
+      attempt: task.attempt,
+      signal: this.#controller.signal,
+      idempotencyKey: `${task.rootRunId}:${stepSlug}:${task.taskIndex}`,
+    };
+  }
+}
+
+/** What the handler chose by what it threw: seconds, -1 for never, null for the backoff. */
+function retryDelayOf(thrown: unknown): number | null {
+  try {
+    if (thrown instanceof NonRetryableError) return NEVER;
+    if (thrown instanceof RetryAfterError) return thrown.seconds;
+    if (thrown instanceof PgFlowError && thrown.code === 'NOT_STORABLE') return NEVER;
+  } catch {
+    // A proxy whose traps throw is an error like any other.
+  }
+  return null;
+}

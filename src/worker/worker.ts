@@ -1,0 +1,277 @@
+import { hostname } from 'node:os';
+import type { ClaimedTask, Store, TaskKey } from '../postgres/store.js';
+import { freezeDeep } from '../run/freeze.js';
+import { Execution, type Handler } from './execution.js';
+import { pause } from './pause.js';
+import { Settler, type SettlerPorts } from './settler.js';
+
+export interface WorkerOptions {
+  /** How many handlers run at once. Default 10. */
+  readonly concurrency?: number;
+  /** Seconds after which the tasks of a worker that stopped answering go to others. Default 30. */
+  readonly lease?: number;
+  /** Seconds between looks at the queue when nothing wakes the worker. Default 5. */
+  readonly pollInterval?: number;
+}
+
+export interface WorkerPorts extends Omit<SettlerPorts, 'store'> {
+  readonly store: Store;
+  /** By the id under which the database knows them. */
+  readonly handlers: ReadonlyMap<number, Handler>;
+}
+
+/** Not registered: what it claimed under its last id, others will rescue. */
+const NOBODY = 0;
+
+type Mode = 'idle' | 'running' | 'draining' | 'stopped';
+
+/**
+ * Claims due tasks, executes them and settles them.
+ *
+ * Modes: `idle → running → draining → stopped`. Only a running worker claims; a draining one waits
+ * for its handlers, then gives back what is left; a stopped one does nothing more.
+ *
+ * It claims when it is woken (tasks became ready), when the next delayed task is due, when a slot
+ * gets free and the last claim left something, and every `pollInterval` for what it was not told.
+ * A heartbeat renews its lease, aborts handlers whose claim was lost, and rescues the tasks of the dead.
+ */
+export class Worker {
+  #mode: Mode = 'idle';
+  readonly #options: Required<WorkerOptions>;
+  readonly #ports: WorkerPorts;
+  readonly #settler: Settler;
+  readonly #name = `${hostname()}:${process.pid}`;
+  readonly #handlerIds: number[];
+  #workerId = NOBODY;
+  /** Executing now: each takes a slot. */
+  readonly #active = new Set<Execution>();
+  /** Claimed and not settled yet: what the lease is for. */
+  readonly #held = new Set<Execution>();
+  /** Whether the queue may hold something due. */
+  #more = true;
+  #wakes = 0;
+  #claiming: Promise<void> | undefined;
+  #nextClaim: NodeJS.Timeout | undefined;
+  #nextBeat: NodeJS.Timeout | undefined;
+  #beating: Promise<void> | undefined;
+  #lastBeat = 0;
+  #idle: (() => void)[] = [];
+
+  constructor(ports: WorkerPorts, options: WorkerOptions = {}) {
+    this.#ports = ports;
+    this.#options = { concurrency: 10, lease: 30, pollInterval: 5, ...options };
+    this.#handlerIds = [...ports.handlers.keys()];
+    this.#settler = new Settler({
+      ...ports,
+      onReady: () => {
+        this.wake();
+        ports.onReady();
+      },
+    });
+  }
+
+  get mode(): Mode {
+    return this.#mode;
+  }
+
+  /** Registers with the database and begins to claim. */
+  async start(): Promise<void> {
+    if (this.#mode !== 'idle') return;
+    this.#enter('running');
+    await this.#register();
+    this.#scheduleBeat();
+    void this.#rescue();
+    this.wake();
+  }
+
+  /** Tasks may be due: look now. */
+  wake(): void {
+    this.#wakes += 1;
+    this.#more = true;
+    this.#claim();
+  }
+
+  /**
+   * Stops claiming, waits `grace` seconds for the handlers, aborts the rest and gives their tasks back
+   * without costing an attempt. Resolves when nothing of this worker is left.
+   */
+  async stop(grace: number): Promise<void> {
+    if (this.#mode !== 'running') return;
+    this.#enter('draining');
+    clearTimeout(this.#nextClaim);
+    await this.#claiming;
+    const drained = await this.#drain(grace * 1000);
+    if (!drained) {
+      for (const execution of this.#active) execution.giveUp('stopping');
+      await this.#drain(5000);
+    }
+    clearTimeout(this.#nextBeat);
+    this.#settler.close();
+    await this.#beating;
+    await this.#ports.store.removeWorker(this.#workerId).catch(() => {});
+    this.#enter('stopped');
+  }
+
+  #enter(mode: Mode): void {
+    this.#mode = mode;
+  }
+
+  async #register(): Promise<void> {
+    const sent = performance.now();
+    this.#workerId = await this.#ports.store.registerWorker(this.#name, this.#options.lease);
+    this.#lastBeat = sent;
+  }
+
+  #claim(): void {
+    if (this.#claiming || this.#mode !== 'running' || !this.#more || this.#free() <= 0) return;
+    clearTimeout(this.#nextClaim);
+    this.#claiming = this.#claimAll().finally(() => {
+      this.#claiming = undefined;
+      this.#claim();
+    });
+  }
+
+  #free(): number {
+    return this.#options.concurrency - this.#active.size;
+  }
+
+  async #claimAll(): Promise<void> {
+    for (let failures = 0; this.#mode === 'running' && this.#more; ) {
+      const wanted = this.#free();
+      if (wanted <= 0) return;
+      const wakes = this.#wakes;
+      try {
+        if (this.#workerId === NOBODY) await this.#register();
+        const tasks = await this.#ports.store.claimTasks(this.#workerId, this.#handlerIds, wanted);
+        failures = 0;
+        this.#begin(tasks);
+        if (tasks.length === wanted || this.#wakes !== wakes) continue;
+        const due = await this.#ports.store.nextDue(this.#handlerIds);
+        if (this.#wakes === wakes) this.#sleep(due);
+      } catch (error) {
+        if (failures === 0) this.#ports.onError('Claiming tasks failed; trying again', error);
+        await pause(failures);
+        failures += 1;
+      }
+    }
+  }
+
+  /** Until the next task is due or the next poll; a timer that is early finds out and sleeps again. */
+  #sleep(due: number | null): void {
+    this.#more = false;
+    const seconds = Math.min(due ?? Number.POSITIVE_INFINITY, this.#options.pollInterval);
+    this.#nextClaim = setTimeout(() => this.wake(), Math.ceil(seconds * 1000) + 1);
+  }
+
+  #begin(tasks: readonly ClaimedTask[]): void {
+    const shared = new Map<string, ClaimedTask>();
+    for (const task of tasks) {
+      if (task.deps) shared.set(`${task.runId}:${task.stepIndex}`, task);
+    }
+    for (const task of tasks) {
+      const handler = this.#ports.handlers.get(task.handlerId)!;
+      const { input, deps = {} } = shared.get(`${task.runId}:${task.stepIndex}`) ?? task;
+      // The tasks of a map share one parsed input: none may alter it under the others.
+      if (handler.step.kind === 'map') freezeDeep([input, deps]);
+      void this.#execute(new Execution(task, handler), input, deps);
+    }
+  }
+
+  async #execute(
+    execution: Execution,
+    input: unknown,
+    deps: Readonly<Record<string, unknown>>,
+  ): Promise<void> {
+    this.#active.add(execution);
+    this.#held.add(execution);
+    this.#settler.begin(execution);
+    const end = await execution.run(input, deps);
+    this.#active.delete(execution);
+    this.#claim();
+    if (end === 'lost') this.#settler.forget(execution);
+    else if (end === 'stopping') await this.#giveBack(execution);
+    else await this.#settler.end(execution, end);
+    this.#held.delete(execution);
+    if (this.#held.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  async #giveBack(execution: Execution): Promise<void> {
+    this.#settler.forget(execution);
+    await this.#ports.store.returnTasks([execution.task]).catch((error) => {
+      this.#ports.onError('Could not give a task back; its lease will end', error);
+    });
+  }
+
+  /** True when nothing is held any more within that time. */
+  #drain(milliseconds: number): Promise<boolean> {
+    if (this.#held.size === 0) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), milliseconds);
+      this.#idle.push(() => {
+        clearTimeout(timer);
+        resolve(true);
+      });
+    });
+  }
+
+  #scheduleBeat(): void {
+    this.#nextBeat = setTimeout(
+      () => {
+        this.#beating = this.#beat().finally(() => {
+          if (this.#mode === 'running' || this.#mode === 'draining') this.#scheduleBeat();
+        });
+      },
+      (this.#options.lease * 1000) / 3,
+    );
+  }
+
+  async #beat(): Promise<void> {
+    const sent = performance.now();
+    const held = [...this.#held];
+    const leaseEnds = setTimeout(
+      () => this.#loseLease(held),
+      Math.max(0, this.#lastBeat + this.#options.lease * 900 - sent),
+    );
+    try {
+      if (this.#workerId !== NOBODY) await this.#renew(held, sent);
+      await this.#rescue();
+    } catch (error) {
+      this.#ports.onError('The heartbeat failed', error);
+    } finally {
+      clearTimeout(leaseEnds);
+    }
+  }
+
+  async #renew(held: readonly Execution[], sent: number): Promise<void> {
+    const { store } = this.#ports;
+    const tasks = held.map(({ task }) => task);
+    const lost = await store.heartbeat(this.#workerId, this.#name, this.#options.lease, tasks);
+    this.#lastBeat = sent;
+    const keys = new Set(lost.map(keyOf));
+    for (const execution of held) {
+      if (keys.has(keyOf(execution.task))) execution.giveUp('lost');
+    }
+  }
+
+  /** Not renewed in time, others will take the tasks: no handler may still be at work then. */
+  #loseLease(held: readonly Execution[]): void {
+    this.#workerId = NOBODY;
+    for (const execution of held) execution.giveUp('lost');
+  }
+
+  async #rescue(): Promise<void> {
+    try {
+      const { changes, ready } = await this.#ports.store.rescueTasks();
+      this.#ports.onChanges(changes);
+      if (!ready) return;
+      this.wake();
+      this.#ports.onReady();
+    } catch (error) {
+      this.#ports.onError('Rescuing the tasks of dead workers failed', error);
+    }
+  }
+}
+
+function keyOf({ runId, stepIndex, taskIndex, claim }: TaskKey): string {
+  return `${runId}:${stepIndex}:${taskIndex}:${claim}`;
+}
