@@ -8,6 +8,7 @@ import { type ListOptions, listRuns, type RunList } from './postgres/list-runs.j
 import { checkSchema, migrate } from './postgres/migrate.js';
 import { type DatabaseOption, openDatabase } from './postgres/open-database.js';
 import { registrationOf } from './postgres/registration.js';
+import { checkSchemaName } from './postgres/schema.js';
 import { createStarter, type Started, type StartOptions } from './postgres/starter.js';
 import { Store } from './postgres/store.js';
 import { memoryPubSub } from './pubsub/memory.js';
@@ -23,8 +24,36 @@ import { checkRunId } from './run/run-id.js';
 import type { Handler } from './worker/execution.js';
 import { Worker, type WorkerOptions, type WorkerPorts } from './worker/worker.js';
 
-export { NonRetryableError, PgFlowError, type PgFlowErrorCode, RetryAfterError } from './errors.js';
-// export { LiveClient } from './live/live-client.js';
+export {
+  type InputIssue,
+  NonRetryableError,
+  PgFlowError,
+  type PgFlowErrorCode,
+  RetryAfterError,
+} from './errors.js';
+export { defineFlow, type Flow, type FlowOptions } from './flow/define-flow.js';
+export { defineJob, type Job } from './flow/define-job.js';
+export type {
+  AnyFlow,
+  FlowInput,
+  FlowOutput,
+  FlowStartInput,
+  FlowStepSlug,
+  HandlerContext,
+  StepContext,
+  StepOutput,
+} from './flow/flow.js';
+export type { Jsonify } from './flow/jsonify.js';
+export { LiveClient } from './live/live-client.js';
+export type { LiveRun } from './live/live-run.js';
+export type { LiveSocket } from './live/live-socket.js';
+export type { ListOptions, RunList } from './postgres/list-runs.js';
+export type { StartOptions } from './postgres/starter.js';
+export { memoryPubSub } from './pubsub/memory.js';
+export { postgresPubSub } from './pubsub/postgres.js';
+export type { PubSub } from './pubsub/pubsub.js';
+export type { EventType, RunEvent } from './run/event.js';
+export type { Run, RunError, RunStatus, StepState, StepStatus } from './run/run.js';
 
 export interface PgFlowOptions {
   /** Where everything is stored. Default: the embedded PGlite in `.pgflow/`. */
@@ -277,15 +306,6 @@ function collectDefinitions({ flows = [], jobs = [] }: PgFlowOptions): Map<strin
     definitions.set(flow.slug, flow);
   }
   return definitions;
-}
-
-/** A schema's name is an identifier and the name of its notification channel, both at most 63 bytes. */
-function checkSchemaName(schema: string): string {
-  if (typeof schema === 'string' && /^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(schema)) return schema;
-  throw new PgFlowError(
-    'INVALID_DEFINITION',
-    `createPgFlow({ schema }) takes a name of 1 to 63 letters, digits and underscores, not beginning with a digit; got ${JSON.stringify(schema)}.`,
-  );
 }
 
 function isPostgresPubSub(pubsub: PgFlowOptions['pubsub']): pubsub is PostgresPubSub {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import { PgFlowError } from '../errors.js';
 
 /** The SQL that makes the schema, read from the files beside this one and written for its real name. */
 export interface SchemaSource {
@@ -50,4 +51,17 @@ export function readSchema(schema: string): SchemaSource {
     functions: functions.map(({ name, text }) => ({ name, sql: writeFor(schema, text) })),
     fingerprint: hash.digest('hex').slice(0, 16),
   };
+}
+
+/**
+ * A schema's name is an identifier and the name of its notification channel, both at most 63 bytes.
+ *
+ * @throws {PgFlowError} `INVALID_DEFINITION`
+ */
+export function checkSchemaName(schema: string): string {
+  if (typeof schema === 'string' && /^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(schema)) return schema;
+  throw new PgFlowError(
+    'INVALID_DEFINITION',
+    `A schema's name has 1 to 63 letters, digits and underscores, not beginning with a digit, so ${JSON.stringify(schema)} is none.`,
+  );
 }
