@@ -1,7 +1,8 @@
 -- Makes the shape of a flow known: the same shape again changes nothing but the options (attempts,
 -- delays, timeouts); another shape is a new version. Who registers the same flow waits here for the other.
 --
--- steps: [{ slug, kind, dependsOn: [index], over: index | null, signature, maxAttempts, baseDelay, timeout, startDelay }].
+-- steps: [{ slug, kind, dependsOn: [index], over: index | null, signature, maxAttempts, baseDelay, timeout, startDelay,
+--   if, ifNot, whenUnmet, whenExhausted }].
 -- Raises PF004 when the slug is taken by a job and this is a flow, or the other way round.
 create function pgflow.register_flow(flow text, flow_kind text, flow_shape text, steps jsonb)
 returns table (version int, step_index int, handler_id int)
@@ -31,25 +32,29 @@ begin
   select v.version into _version from pgflow.flow_versions v where v.flow_slug = flow and v.shape = flow_shape;
   if not found then
     select coalesce(max(v.version), 0) + 1 into _version from pgflow.flow_versions v where v.flow_slug = flow;
-    insert into pgflow.flow_versions (flow_slug, version, shape, step_count, root_map, created_at)
+    insert into pgflow.flow_versions (flow_slug, version, shape, step_count, root_map, conditional_root, created_at)
     select flow, _version, flow_shape, pg_catalog.jsonb_array_length(steps),
       (select min(s.slug) from pg_catalog.jsonb_to_recordset(steps) s(slug text, kind text, over int)
-       where s.kind = 'map' and s.over is null), _now;
+       where s.kind = 'map' and s.over is null),
+      exists (select from pg_catalog.jsonb_to_recordset(steps) s("dependsOn" jsonb, over int, "if" jsonb, "ifNot" jsonb)
+       where s."dependsOn" = '[]' and s.over is null and (s."if" is not null or s."ifNot" is not null)), _now;
 
     with given as (
-      select (e.ordinality - 1)::int as step_index, s.*,
+      select (e.ordinality - 1)::int as step_index, e.value as definition, s.*,
         array(select pg_catalog.jsonb_array_elements_text(s."dependsOn")::int) as depends_on
       from pg_catalog.jsonb_array_elements(steps) with ordinality e
       cross join lateral pg_catalog.jsonb_to_record(e.value)
-        s(slug text, kind text, "dependsOn" jsonb, over int, signature text)
+        s(slug text, kind text, "dependsOn" jsonb, over int, signature text, "whenUnmet" text, "whenExhausted" text)
     )
-    insert into pgflow.steps (flow_slug, version, step_index, step_slug, kind, depends_on, over, dependents, dep_count, fed_map, handler_id)
+    insert into pgflow.steps (flow_slug, version, step_index, step_slug, kind, depends_on, over, dependents, dep_count, fed_map,
+      handler_id, if_pattern, if_not_pattern, when_unmet, when_exhausted)
     select flow, _version, g.step_index, g.slug, g.kind, g.depends_on, g.over,
       array(select d.step_index from given d where g.step_index = any (d.depends_on || d.over) order by 1),
       (select count(distinct d) from unnest(g.depends_on || g.over) d),
       (select min(d.slug) from given d where d.over = g.step_index),
       (select h.handler_id from pgflow.handlers h
-       where h.flow_slug = flow and h.step_slug = g.slug and h.signature = g.signature)
+       where h.flow_slug = flow and h.step_slug = g.slug and h.signature = g.signature),
+      g.definition->'if', g.definition->'ifNot', g."whenUnmet", g."whenExhausted"
     from given g;
   end if;
   update pgflow.flows f set current_version = _version where f.flow_slug = flow and f.current_version <> _version;

@@ -17,10 +17,9 @@ declare
   _now timestamptz := pgflow.now();
   _tasks pgflow.change_row[];
   _touched_runs uuid[]; _seqs int[]; _sinces int[];
-  _done_runs uuid[]; _done_steps int[];
-  _map_runs uuid[]; _map_steps int[];
+  _done_runs uuid[]; _done_steps int[]; _done_cascades boolean[];
+  _map_runs uuid[]; _map_steps int[]; _skipped_runs uuid[]; _skipped_steps int[];
   _failed_runs uuid[]; _failed_errors jsonb[];
-  _ended_runs uuid[];
   _ready_at timestamptz; _ready pgflow.change_row;
 begin
   -- Runs first, by id: whoever changes a run waits here, and each statement below sees what they did.
@@ -32,7 +31,7 @@ begin
     select b.outcome, b.output, t.tid, t.run_id, t.step_index, t.step_slug, t.task_index, t.claim, t.attempt,
       t.started_at, h.retry_at,
       case
-        when b.outcome = 'failed' then b.error
+        when b.outcome = 'failed' then coalesce(b.error, '')
         when b.outcome = 'completed' and s.fed_map is not null and pg_catalog.jsonb_typeof(b.output) <> 'array' then
           pg_catalog.format('Step `%s` must return an array, because map `%s` runs over it; it returned %s.', t.step_slug,
             s.fed_map, case pg_catalog.jsonb_typeof(b.output) when 'null' then 'null' when 'object' then 'an object'
@@ -70,17 +69,17 @@ begin
     from hit x
     where x.outcome <> 'started' and t.ctid = x.tid and t.status = 'started' and t.claim = x.claim
     returning x.run_id, x.step_index, x.step_slug, x.task_index, x.claim, x.attempt, x.started_at, x.error, x.retry_at,
-      t.status, t.ended_at
+      t.status, x.outcome
   ), accepted as (
     select * from ended
     union all
     select x.run_id, x.step_index, x.step_slug, x.task_index, x.claim, x.attempt, x.started_at, null, null,
-      'started', null
+      'started', x.outcome
     from hit x where x.outcome = 'started'
   )
   select array_agg(row('task', a.run_id, null, null, a.status, null,
       null, null, a.started_at, case when a.status <> 'started' then _now end, null, null,
-      null, null, null, null, null,
+      case when a.outcome = 'completed' and a.error is not null then 'violation' end, null, null, null, null,
       a.step_index, a.step_slug, null, null, a.attempt, a.error, null, null, null,
       a.task_index, a.claim, a.retry_at)::pgflow.change_row),
     min(a.retry_at)
@@ -97,19 +96,19 @@ begin
       (array_agg(t.error_message order by t.status = 'failed', t.task_index desc)
         filter (where t.error_message is not null))[1] as error_message,
       (array_agg(t.error_message order by t.task_index) filter (where t.status = 'failed'))[1] as failed_message,
-      max(t.attempt) as attempt, min(t.started_at) as started_at,
-      (array_agg(t.task_index order by t.task_index))[1] as task_index
+      bool_or(t.reason is not null) as violated, max(t.attempt) as attempt, min(t.started_at) as started_at
     from unnest(_tasks) t group by t.run_id, t.step_index
   ), judged as materialized (
-    select m.*, x.tid, x.step_slug, x.kind, r.seq,
-      case when m.failed_index is not null then 'failed'
+    select m.*, x.tid, x.step_slug, x.kind, x.when_exhausted, r.seq,
+      case when m.failed_index is not null and (m.violated or x.when_exhausted = 'fail') then 'failed'
+        when m.failed_index is not null then 'skipped'
         when x.remaining_tasks = m.completed then 'completed' else 'started' end as status
     from moved m
     cross join lateral (
       select r.seq, r.flow_slug, r.version from pgflow.runs r where r.run_id = m.run_id offset 0
     ) r
     cross join lateral (
-      select t.ctid as tid, t.step_slug, t.status, t.attempt, t.remaining_tasks, s.kind
+      select t.ctid as tid, t.step_slug, t.status, t.attempt, t.remaining_tasks, s.kind, s.when_exhausted
       from pgflow.step_states t, pgflow.steps s
       where t.run_id = m.run_id and t.step_index = m.step_index
         and s.flow_slug = r.flow_slug and s.version = r.version and s.step_index = m.step_index offset 0
@@ -124,7 +123,9 @@ begin
       started_at = coalesce(t.started_at, j.started_at),
       completed_at = case when j.status = 'completed' then _now end,
       failed_at = case when j.status = 'failed' then _now end,
-      error_message = case j.status when 'completed' then null when 'failed' then j.failed_message
+      skipped_at = case when j.status = 'skipped' then _now end,
+      skip_reason = case when j.status = 'skipped' then 'handler_failed' end,
+      error_message = case when j.status = 'completed' then null when j.status in ('failed', 'skipped') then j.failed_message
         else coalesce(j.error_message, t.error_message) end,
       output = case when j.status = 'completed' and j.kind = 'single' then
         (select k.output from pgflow.step_tasks k
@@ -133,14 +134,19 @@ begin
     from judged j where t.ctid = j.tid
   )
   select array_agg(distinct j.run_id),
-    array_agg(j.run_id) filter (where j.status = 'completed'),
-    array_agg(j.step_index) filter (where j.status = 'completed'),
+    coalesce(array_agg(j.run_id) filter (where j.status in ('completed', 'skipped')), '{}'),
+    coalesce(array_agg(j.step_index) filter (where j.status in ('completed', 'skipped')), '{}'),
+    coalesce(array_agg(j.status = 'skipped' and j.when_exhausted = 'skip-cascade')
+      filter (where j.status in ('completed', 'skipped')), '{}'),
     array_agg(j.run_id) filter (where j.status = 'completed' and j.kind = 'map'),
     array_agg(j.step_index) filter (where j.status = 'completed' and j.kind = 'map'),
-    array_agg(j.run_id order by j.step_index) filter (where j.status = 'failed'),
-    array_agg(pg_catalog.jsonb_build_object('stepSlug', j.step_slug, 'taskIndex', j.failed_index,
-      'message', j.failed_message) order by j.step_index) filter (where j.status = 'failed')
-  into _touched_runs, _done_runs, _done_steps, _map_runs, _map_steps, _failed_runs, _failed_errors
+    array_agg(j.run_id) filter (where j.status = 'skipped' and j.kind = 'map'),
+    array_agg(j.step_index) filter (where j.status = 'skipped' and j.kind = 'map'),
+    coalesce(array_agg(j.run_id order by j.step_index) filter (where j.status = 'failed'), '{}'),
+    coalesce(array_agg(pg_catalog.jsonb_build_object('stepSlug', j.step_slug, 'taskIndex', j.failed_index,
+      'message', j.failed_message) order by j.step_index) filter (where j.status = 'failed'), '{}')
+  into _touched_runs, _done_runs, _done_steps, _done_cascades, _map_runs, _map_steps, _skipped_runs, _skipped_steps,
+    _failed_runs, _failed_errors
   from judged j;
 
   if _map_runs is not null then
@@ -153,18 +159,16 @@ begin
     where t.run_id = m.run_id and t.step_index = m.step_index;
   end if;
 
-  if _failed_runs is not null then
-    perform pgflow.cancel_steps(_failed_runs, _now);
-  end if;
-
-  if _done_runs is not null then
-    select a.ended_runs, least(_ready_at, a.ready_at) into _ended_runs, _ready_at
-    from pgflow.advance_steps(_done_runs, _done_steps, coalesce(_failed_runs, '{}'), _now) a;
+  if _skipped_runs is not null then
+    update pgflow.step_tasks t set status = 'cancelled', available_at = null, ended_at = _now
+    from unnest(_skipped_runs, _skipped_steps) k(run_id, step_index)
+    where t.run_id = k.run_id and t.step_index = k.step_index and t.status in ('queued', 'started');
   end if;
 
   return query select t.* from unnest(_tasks) t;
   if _touched_runs is not null then
-    perform pgflow.end_changes(_touched_runs, _done_runs || _ended_runs, _failed_runs, _failed_errors, _now);
+    _ready_at := least(_ready_at, pgflow.end_changes(_touched_runs, _done_runs, _done_steps, _done_cascades,
+      _failed_runs, _failed_errors, _now));
     select array_agg(r.run_id), array_agg(r.seq), array_agg(r.seq - 1) into _touched_runs, _seqs, _sinces
     from unnest(_touched_runs) b(run_id)
     cross join lateral (select r.run_id, r.seq from pgflow.runs r where r.run_id = b.run_id offset 0) r;

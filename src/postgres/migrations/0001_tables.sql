@@ -14,6 +14,7 @@ create table pgflow.flow_versions (
   shape      text not null,
   step_count int  not null,
   root_map   text,             -- a map over the run's input, which must then be an array
+  conditional_root boolean not null,
   created_at timestamptz not null,
   primary key (flow_slug, version),
   unique (flow_slug, shape)
@@ -45,6 +46,11 @@ create table pgflow.steps (
   dep_count  int  not null,
   fed_map    text,             -- a map that runs over this step, so its output must be an array
   handler_id int  not null references pgflow.handlers on delete cascade,
+  -- Conditions: patterns that the value (a root's: the run's input; else { dep: output }) must contain, or must not.
+  if_pattern     jsonb,
+  if_not_pattern jsonb,
+  when_unmet     text not null check (when_unmet in ('skip', 'skip-cascade', 'fail')),
+  when_exhausted text not null check (when_exhausted in ('fail', 'skip', 'skip-cascade')),
   primary key (flow_slug, version, step_index),
   foreign key (flow_slug, version) references pgflow.flow_versions on delete cascade
 );
@@ -122,7 +128,10 @@ create table pgflow.workers (
   worker_id  int generated always as identity primary key,
   name       text not null,
   started_at timestamptz not null,
-  expires_at timestamptz not null          -- its lease, renewed by heartbeat
+  expires_at timestamptz not null,         -- its lease, renewed by heartbeat
+  handler_ids int[] not null,              -- what it can execute
+  concurrency int not null,
+  protocol   int not null                  -- what it expects of the functions
 );
 
 -- What a settle, a start or a read says, one row for a run, a step state or a task. See docs/architecture.md.

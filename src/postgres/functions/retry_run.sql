@@ -1,0 +1,73 @@
+-- Starts a new run of a failed or cancelled one, on the same version with the same input. Completed
+-- steps and completed tasks of maps are taken over and do not run again; all else is as new.
+-- Raises PF005 when there is no such run, PF006 when it is under way or completed.
+-- Returns the new run as a change since 0, and a row `ready`.
+create function pgflow.retry_run(old_id uuid, new_id uuid, notify boolean default true) returns setof pgflow.change_row
+language plpgsql volatile
+set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_bitmapscan = off set jit = off set plan_cache_mode = force_generic_plan
+as $$
+declare
+  _now timestamptz := pgflow.now();
+  _old record;
+  _placed record;
+  _kept int[]; _kept_runs uuid[];
+  _ready_at timestamptz; _row pgflow.change_row;
+begin
+  select r.*, v.step_count into _old
+  from pgflow.runs r join pgflow.flow_versions v on v.flow_slug = r.flow_slug and v.version = r.version
+  where r.run_id = old_id for share of r;
+  if not found then
+    raise exception using errcode = 'PF005', message = old_id::text;
+  elsif _old.status not in ('failed', 'cancelled') then
+    raise exception using errcode = 'PF006', message = pg_catalog.jsonb_build_object('runId', old_id, 'status', _old.status);
+  end if;
+
+  insert into pgflow.runs (run_id, flow_slug, version, status, input, given_input, remaining_steps, seq, started_at,
+    retry_of, root_run_id)
+  values (new_id, _old.flow_slug, _old.version, 'started', _old.input, _old.given_input, _old.step_count, 0, _now,
+    old_id, _old.root_run_id);
+  select * into _placed from pgflow.place_steps(array[new_id], array[0], array[null::timestamptz], _now);
+
+  with kept as (
+    update pgflow.step_states t set status = 'completed', initial_tasks = o.initial_tasks, remaining_tasks = 0,
+      attempt = o.attempt, output = o.output, started_at = o.started_at, completed_at = o.completed_at
+    from pgflow.step_states o
+    where o.run_id = old_id and o.status = 'completed'
+      and t.run_id = new_id and t.step_index = o.step_index and t.status = 'created'
+    returning t.step_index
+  )
+  select coalesce(array_agg(k.step_index), '{}'), coalesce(array_agg(new_id), '{}') into _kept, _kept_runs from kept k;
+  _ready_at := least(_placed.ready_at, pgflow.end_changes(array[new_id],
+    _placed.done_runs || _kept_runs, _placed.done_steps || _kept,
+    _placed.done_cascades || pg_catalog.array_fill(false, array[pg_catalog.cardinality(_kept)]),
+    _placed.failed_runs, _placed.failed_errors, _now));
+
+  -- Tasks that were completed count as such, also in maps that were not.
+  insert into pgflow.step_tasks as t (run_id, step_index, task_index, step_slug, handler_id, status, attempt, claim,
+    item, output, started_at, ended_at)
+  select new_id, o.step_index, o.task_index, o.step_slug, o.handler_id, o.status, o.attempt, o.claim,
+    o.item, o.output, o.started_at, o.ended_at
+  from pgflow.step_tasks o
+  join pgflow.step_states s on s.run_id = new_id and s.step_index = o.step_index and s.initial_tasks is not null
+  where o.run_id = old_id and o.status = 'completed'
+  on conflict (run_id, step_index, task_index) do update set status = excluded.status, attempt = excluded.attempt,
+    claim = excluded.claim, output = excluded.output, started_at = excluded.started_at, ended_at = excluded.ended_at,
+    available_at = null;
+  update pgflow.step_states t set remaining_tasks = t.remaining_tasks - c.completed, attempt = c.attempt
+  from (
+    select k.step_index, count(*)::int as completed, max(k.attempt) as attempt from pgflow.step_tasks k
+    where k.run_id = new_id and k.status = 'completed' group by k.step_index
+  ) c
+  where t.run_id = new_id and t.step_index = c.step_index and t.status = 'created';
+
+  return query select c.* from pgflow.read_changes(array[new_id], array[0]) c;
+  if _ready_at is not null then
+    _row.kind := 'ready';
+    _row.available_at := _ready_at;
+    return next _row;
+  end if;
+  if notify then
+    perform pgflow.notify_changes(array[new_id], array[1], _ready_at is not null);
+  end if;
+end $$;
