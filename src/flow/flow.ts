@@ -12,12 +12,13 @@ export interface StepOptions {
   readonly startDelay: number;
 }
 
-/** What the engine knows of a step. */
+/** What the engine knows of a step. Frozen. */
 export interface StepDefinition {
   readonly slug: string;
   /** Its place in the flow, from 0. A step comes after all that it depends on. */
   readonly index: number;
   readonly kind: 'single' | 'map';
+  /** The steps whose outputs its handler gets as `deps`, as given, each once. All that it waits for: `parentsOf`. */
   readonly dependsOn: readonly string[];
   /** The step whose output a map runs over; null: the run's input. Always null for a single step. */
   readonly over: string | null;
@@ -25,18 +26,29 @@ export interface StepDefinition {
   readonly handler: (context: HandlerContext) => unknown;
 }
 
-/** What a handler is called with. `defineFlow` narrows `input`, `deps` and `item` to the definition's types. */
-export interface HandlerContext<Input = any, Deps = any, Item = any> {
+/** What the handler of a single step is called with. */
+export interface StepContext<Input = any, Deps = any> {
+  /** The run's input as it is stored: what the schema returned, as JSON. */
   readonly input: Input;
+  /** The outputs of the steps in `dependsOn`, by slug, as JSON. */
   readonly deps: Deps;
-  readonly item: Item;
-  readonly index: number;
   readonly runId: string;
   readonly flowSlug: string;
   readonly stepSlug: string;
+  /** Which execution of this task it is, from 1. */
   readonly attempt: number;
+  /** Aborts when the attempt times out, its claim is lost, the run ends or the worker stops. */
   readonly signal: AbortSignal;
+  /** `rootRunId:step:index`: the same in every attempt of this task and in every retry of its run. */
   readonly idempotencyKey: string;
+}
+
+/** What the handler of a map is called with, once for each element. The engine calls every handler with one. */
+export interface HandlerContext<Input = any, Deps = any, Item = any> extends StepContext<Input, Deps> {
+  /** The element that this task is for. */
+  readonly item: Item;
+  /** Its place in the array, from 0. */
+  readonly index: number;
 }
 
 /** A flow or a job of any shape, as the engine sees it. */
@@ -47,8 +59,48 @@ export interface AnyFlow {
   readonly steps: readonly StepDefinition[];
 }
 
-// Placeholders until the builder's inference is in.
-export type FlowInput<_F extends AnyFlow> = any;
-export type FlowOutput<_F extends AnyFlow> = any;
-export type FlowStepSlug<_F extends AnyFlow> = string;
-export type StepOutput<_F extends AnyFlow, _Slug extends string> = any;
+/** The steps that a step waits for: those in `dependsOn`, and the one that a map runs over. */
+export function parentsOf(step: StepDefinition): readonly string[] {
+  if (step.over === null || step.dependsOn.includes(step.over)) return step.dependsOn;
+  return [...step.dependsOn, step.over];
+}
+
+/** What the compiler knows of a flow and nothing at run time does. */
+export interface FlowShape {
+  /** What a run stores. */
+  readonly input: unknown;
+  /** What one may pass to start a run. */
+  readonly startInput: unknown;
+  /** By step. */
+  readonly outputs: object;
+  readonly output: unknown;
+}
+
+declare const shape: unique symbol;
+
+/** Carries a definition's shape in its type. */
+export interface Shaped<S extends FlowShape> {
+  readonly [shape]: S;
+}
+
+type ShapeOf<F> = 0 extends 1 & F ? any : F extends Shaped<infer S> ? S : any;
+
+/** The slug of a flow, as a literal where the definition has one. */
+export type FlowSlug<F extends AnyFlow> = F['slug'];
+
+/** What a run of this flow stores as its input and its handlers get: what the schema returns, as JSON. */
+export type FlowInput<F extends AnyFlow> = ShapeOf<F>['input'];
+
+/** What a run of this flow is started with: what the schema takes. */
+export type FlowStartInput<F extends AnyFlow> = ShapeOf<F>['startInput'];
+
+/** The output of a run: of a flow `{ leafSlug: output }`, of a job its handler's result. As JSON. */
+export type FlowOutput<F extends AnyFlow> = ShapeOf<F>['output'];
+
+/** The slugs of a flow's steps. */
+export type FlowStepSlug<F extends AnyFlow> = Extract<keyof ShapeOf<F>['outputs'], string>;
+
+/** The output of one step: its handler's result as JSON, of a map the array of them. */
+export type StepOutput<F extends AnyFlow, Slug extends string> = Slug extends keyof ShapeOf<F>['outputs']
+  ? ShapeOf<F>['outputs'][Slug]
+  : never;

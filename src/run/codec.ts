@@ -1,0 +1,221 @@
+import type { Change, RunOrigin, RunValues, StepChange, TaskFact } from './change.js';
+import { freezeDeep } from './freeze.js';
+import {
+  createRun,
+  type Run,
+  type RunError,
+  type RunStatus,
+  type StepState,
+  type StepStatus,
+} from './run.js';
+import { isRunId } from './run-id.js';
+import {
+  orNull,
+  pack,
+  readCount,
+  readFields,
+  readList,
+  readOneOf,
+  readOrNull,
+  readText,
+  readTime,
+  refuse,
+  type WireFields,
+} from './wire.js';
+
+/**
+ * How runs and changes travel over pubsub, SSE and HTTP: JSON, with the names of the TypeScript
+ * types, null fields left out, times as ISO text. A `StepChange` is its step state with `index` and
+ * `seq` beside it. What is decoded is frozen through and through.
+ *
+ * The decoders take anything: what is not ours, whole and in range, is null; they never throw.
+ * Fields they do not know are ignored, so a newer server may add some.
+ */
+export type WireRun = WireFields;
+export type WireChange = WireFields;
+
+/** A change, or word that the run moved on to `seq` and must be read. */
+export type Message =
+  | { readonly kind: 'change'; readonly change: Change }
+  | { readonly kind: 'hint'; readonly runId: string; readonly seq: number };
+
+export function encodeRun(run: Run): WireRun {
+  return { ...pack(run), stepStates: run.stepStates.map(pack) };
+}
+
+export function encodeChange(change: Change): WireChange {
+  const { runId, since, seq, origin, run, steps, tasks } = change;
+  const wire: WireChange = { runId, since, seq, run: pack(run) };
+  if (origin !== null) wire.origin = pack(origin);
+  if (steps.length > 0) {
+    wire.steps = steps.map((step) => ({ index: step.index, seq: step.seq, ...pack(step.state) }));
+  }
+  if (tasks.length > 0) wire.tasks = tasks.map(pack);
+  return wire;
+}
+
+export function encodeHint(runId: string, seq: number): WireFields {
+  return { runId, seq };
+}
+
+export function decodeRun(wire: unknown): Run | null {
+  return readOrNull(() => readRun(readFields(wire)));
+}
+
+export function decodeChange(wire: unknown): Change | null {
+  return readOrNull(() => readChange(readFields(wire)));
+}
+
+/**
+ * Reads a message of a run's topic. A change that cannot be read, but says of which run and up to
+ * where, is a hint: a newer server may tell what this one does not know, and the rows can be read.
+ */
+export function decodeMessage(wire: unknown): Message | null {
+  const change = decodeChange(wire);
+  if (change !== null) return { kind: 'change', change };
+  return readOrNull(() => {
+    const { runId, seq } = readFields(wire);
+    return { kind: 'hint', runId: readRunId(runId), seq: readCount(seq, 1) };
+  });
+}
+
+/** Far above what is built, far below what could hurt. */
+const MOST_STEPS = 100_000;
+const MOST_TASKS = 1_000_000;
+const LONGEST_SLUG = 128;
+
+const RUN_STATUSES: ReadonlySet<RunStatus> = new Set(['started', 'completed', 'failed', 'cancelled']);
+const STEP_STATUSES: ReadonlySet<StepStatus> = new Set([
+  'created',
+  'started',
+  'completed',
+  'failed',
+  'skipped',
+  'cancelled',
+]);
+const TASK_FACTS: ReadonlySet<TaskFact['type']> = new Set(['task_started', 'task_completed', 'task_failed']);
+
+function readRun(wire: WireFields): Run {
+  const stepStates = readList(wire.stepStates, MOST_STEPS).map((step) => readStepState(readFields(step)));
+  const { cancelReason: _, ...values } = readValues(wire);
+  return createRun({
+    runId: readRunId(wire.runId),
+    seq: readCount(wire.seq, 1),
+    ...readOrigin(wire),
+    ...values,
+    stepStates,
+  });
+}
+
+function readChange(wire: WireFields): Change {
+  const since = readCount(wire.since);
+  const seq = readCount(wire.seq, since + 1);
+  const origin = orNull(wire.origin, (value) => Object.freeze(readOrigin(readFields(value))));
+  if ((origin !== null) !== (since === 0)) refuse();
+  return Object.freeze({
+    runId: readRunId(wire.runId),
+    since,
+    seq,
+    origin,
+    run: Object.freeze(readValues(readFields(wire.run))),
+    steps: readSteps(wire.steps, since, seq),
+    tasks: Object.freeze(readList(wire.tasks, MOST_TASKS).map((fact) => readTaskFact(readFields(fact)))),
+  });
+}
+
+function readSteps(wire: unknown, since: number, seq: number): readonly StepChange[] {
+  let last = { seq: 0, index: -1 };
+  const steps = readList(wire, MOST_STEPS).map((value) => {
+    const fields = readFields(value);
+    const step = {
+      index: readCount(fields.index),
+      seq: readCount(fields.seq, since + 1),
+      state: readStepState(fields),
+    };
+    const inOrder = step.seq > last.seq || (step.seq === last.seq && step.index > last.index);
+    if (!inOrder || step.seq > seq || step.index >= MOST_STEPS) refuse();
+    last = step;
+    return Object.freeze(step);
+  });
+  return Object.freeze(steps);
+}
+
+function readOrigin(wire: WireFields): RunOrigin {
+  return {
+    flowSlug: readSlug(wire.flowSlug),
+    version: readCount(wire.version),
+    input: readJson(wire.input),
+    startedAt: readTime(wire.startedAt),
+    retryOf: orNull(wire.retryOf, readRunId),
+  };
+}
+
+function readValues(wire: WireFields): RunValues {
+  return {
+    status: readOneOf(RUN_STATUSES, wire.status),
+    output: readJson(wire.output),
+    error: orNull(wire.error, (value) => readRunError(readFields(value))),
+    remainingSteps: readCount(wire.remainingSteps),
+    completedAt: orNull(wire.completedAt, readTime),
+    failedAt: orNull(wire.failedAt, readTime),
+    cancelledAt: orNull(wire.cancelledAt, readTime),
+    cancelReason: orNull(wire.cancelReason, readText),
+  };
+}
+
+function readRunError(wire: WireFields): RunError {
+  return Object.freeze({
+    stepSlug: readSlug(wire.stepSlug),
+    taskIndex: orNull(wire.taskIndex, (value) => readCount(value)),
+    message: readText(wire.message),
+  });
+}
+
+function readStepState(wire: WireFields): StepState {
+  return Object.freeze({
+    stepSlug: readSlug(wire.stepSlug),
+    status: readOneOf(STEP_STATUSES, wire.status),
+    remainingDeps: readCount(wire.remainingDeps),
+    initialTasks: orNull(wire.initialTasks, (value) => readCount(value)),
+    remainingTasks: orNull(wire.remainingTasks, (value) => readCount(value)),
+    attempt: readCount(wire.attempt),
+    output: readJson(wire.output),
+    errorMessage: orNull(wire.errorMessage, (value) => readText(value)),
+    skipReason: orNull(wire.skipReason, (value) => readText(value)),
+    createdAt: readTime(wire.createdAt),
+    startedAt: orNull(wire.startedAt, readTime),
+    completedAt: orNull(wire.completedAt, readTime),
+    failedAt: orNull(wire.failedAt, readTime),
+    skippedAt: orNull(wire.skippedAt, readTime),
+    cancelledAt: orNull(wire.cancelledAt, readTime),
+  });
+}
+
+function readTaskFact(wire: WireFields): TaskFact {
+  const type = readOneOf(TASK_FACTS, wire.type);
+  const task = {
+    type,
+    stepSlug: readSlug(wire.stepSlug),
+    taskIndex: readCount(wire.taskIndex),
+    attempt: readCount(wire.attempt),
+    at: readTime(wire.at),
+  };
+  if (type === 'task_started') return Object.freeze(task);
+  if (type === 'task_completed') return Object.freeze({ ...task, output: readJson(wire.output) });
+  const willRetry = wire.willRetry === true;
+  const retryAt = orNull(wire.retryAt, readTime);
+  return Object.freeze({ ...task, error: readText(wire.error ?? ''), willRetry, retryAt });
+}
+
+function readSlug(value: unknown): string {
+  return readText(value, LONGEST_SLUG);
+}
+
+function readRunId(value: unknown): string {
+  return isRunId(value) ? value : refuse();
+}
+
+/** A user's value: absent is null. Its keys are data; nothing here looks at them. */
+function readJson(value: unknown): unknown {
+  return freezeDeep(value ?? null);
+}
