@@ -15,6 +15,7 @@ export type PgFlowErrorCode =
   | 'DATABASE_LOCKED'
   | 'SCHEMA_FOREIGN'
   | 'SCHEMA_OUTDATED'
+  | 'SCHEMA_IN_USE'
   | 'UNAUTHORIZED'
   | 'LIMIT_EXCEEDED'
   | 'CLOSED';

@@ -1,9 +1,11 @@
+import { v7 as uuidv7 } from 'uuid';
 import { PgFlowError } from './errors.js';
 import { assertRunnable } from './flow/assert-runnable.js';
 import type { AnyFlow, FlowStartInput } from './flow/flow.js';
 import type { LiveRun } from './live/live-run.js';
 import { createTracker, type Tracker } from './live/tracker.js';
 import type { Database } from './postgres/database.js';
+import { type Explanation, explainRun } from './postgres/explain-run.js';
 import { type ListOptions, listRuns, type RunList } from './postgres/list-runs.js';
 import { checkSchema, migrate } from './postgres/migrate.js';
 import { type DatabaseOption, openDatabase } from './postgres/open-database.js';
@@ -19,8 +21,9 @@ import { type PubSub, type Topics, topicsOf } from './pubsub/pubsub.js';
 import { applyChange } from './run/apply-change.js';
 import type { Change } from './run/change.js';
 import { encodeHint } from './run/codec.js';
-import type { Run } from './run/run.js';
-import { checkRunId } from './run/run-id.js';
+import { errorText } from './run/error-text.js';
+import type { Run, RunStatus } from './run/run.js';
+import { checkRunId, isRunId } from './run/run-id.js';
 import type { Handler } from './worker/execution.js';
 import { Worker, type WorkerOptions, type WorkerPorts } from './worker/worker.js';
 
@@ -47,6 +50,7 @@ export type { Jsonify } from './flow/jsonify.js';
 export { LiveClient } from './live/live-client.js';
 export type { LiveRun } from './live/live-run.js';
 export type { LiveSocket } from './live/live-socket.js';
+export type { Explanation, StepWait } from './postgres/explain-run.js';
 export type { ListOptions, RunList } from './postgres/list-runs.js';
 export type { StartOptions } from './postgres/starter.js';
 export { memoryPubSub } from './pubsub/memory.js';
@@ -107,6 +111,29 @@ export interface PgFlow {
     input: FlowStartInput<F>,
     options?: StartOptions,
   ): Promise<Started>;
+  /**
+   * Cancels a run: its queued tasks never start, its handlers abort, in other processes too. `cancelled` is false
+   * when it had ended already; the run is then as it was.
+   *
+   * @throws {PgFlowError} `RUN_NOT_FOUND`, `INVALID_RUN_ID`.
+   */
+  cancelRun<F extends AnyFlow = any>(
+    runId: string,
+    options?: { readonly reason?: string },
+  ): Promise<{ cancelled: boolean; run: Run<F> }>;
+  /**
+   * Starts a new run of a failed or cancelled one: same version, same input, `retryOf` the old one. Completed
+   * steps and completed tasks of maps are taken over and do not run again.
+   *
+   * @throws {PgFlowError} `RUN_NOT_FOUND`, `INVALID_RUN_ID`, `RUN_CONFLICT` when it is under way or completed.
+   */
+  retryRun<F extends AnyFlow = any>(runId: string): Promise<Run<F>>;
+  /**
+   * Why each step of a run that has not ended waits.
+   *
+   * @throws {PgFlowError} `RUN_NOT_FOUND`, `INVALID_RUN_ID`.
+   */
+  explain(runId: string): Promise<Explanation>;
   /** The run as it is now; null when there is none with that id. */
   getRun<F extends AnyFlow = any>(runId: string): Promise<Run<F> | null>;
   /** The runs that match, newest first, in pages. */
@@ -181,10 +208,7 @@ class Runtime implements PgFlow {
     this.#tracker = createTracker({ source: store, pubsub: this.#pubsub, topics: this.#topics });
     if (options.worker !== false && handlers.size > 0)
       this.#worker = this.#createWorker(handlers, options.worker);
-    this.#startRun = createStarter(store, definitions, () => {
-      this.#worker?.wake();
-      this.#wakeOthers();
-    });
+    this.#startRun = createStarter(store, definitions, () => this.#wakeAll());
   }
 
   async start(): Promise<void> {
@@ -227,6 +251,36 @@ class Runtime implements PgFlow {
     return this.#tracker.track(runId);
   }
 
+  async cancelRun(
+    runId: string,
+    { reason }: { reason?: string } = {},
+  ): Promise<{ cancelled: boolean; run: Run }> {
+    const id = checkRunId(runId);
+    this.#refuseStopped();
+    const { changes } = await this.#store.cancelRun(id, reason === undefined ? null : errorText(reason));
+    this.#announce(changes);
+    return { cancelled: changes.length > 0, run: await this.#findRun(id) };
+  }
+
+  async retryRun(runId: string): Promise<Run> {
+    const id = checkRunId(runId);
+    this.#refuseStopped();
+    const { changes, ready } = await this.#store.retryRun(id, uuidv7());
+    if (ready) this.#wakeAll();
+    return applyChange(null, changes[0]!).run as Run;
+  }
+
+  async explain(runId: string): Promise<Explanation> {
+    const run = await this.#findRun(checkRunId(runId));
+    return explainRun(this.#store, run);
+  }
+
+  async #findRun(runId: string): Promise<Run> {
+    const run = await this.getRun(runId);
+    if (run) return run;
+    throw new PgFlowError('RUN_NOT_FOUND', `There is no run ${runId}.`, { data: { runId } });
+  }
+
   #enter(mode: 'started' | 'stopped'): void {
     if (this.#mode !== 'stopped') this.#mode = mode;
   }
@@ -252,6 +306,10 @@ class Runtime implements PgFlow {
     const worker = this.#worker;
     if (!worker) return;
     await this.#notifications.subscribe(this.#topics.wake, () => worker.wake());
+    await this.#notifications.subscribe(this.#topics.runs, (message) => {
+      const { runId } = (message ?? {}) as { runId?: unknown };
+      if (isRunId(runId)) worker.abandon(runId);
+    });
     await worker.start();
   }
 
@@ -270,7 +328,20 @@ class Runtime implements PgFlow {
     for (const change of changes) {
       this.#tracker.apply(change);
       publishChange(this.#pubsub, this.#topics, change).catch(() => {});
+      const { status } = change.run;
+      if (status === 'failed' || status === 'cancelled') this.#abandon(change.runId, status);
     }
+  }
+
+  /** Nobody is to go on with handlers of a run that ended without them. */
+  #abandon(runId: string, status: RunStatus): void {
+    this.#worker?.abandon(runId);
+    this.#notifications.publish(this.#topics.runs, { runId, status }).catch(() => {});
+  }
+
+  #wakeAll(): void {
+    this.#worker?.wake();
+    this.#wakeOthers();
   }
 
   #wakeOthers(): void {

@@ -1,6 +1,28 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { defineStep } from './define-step.js';
-import type { AnyFlow, HandlerContext, Shaped, StepContext, StepDefinition, StepOptions } from './flow.js';
+import type {
+  AnyFlow,
+  Consequence,
+  HandlerContext,
+  Shaped,
+  StepContext,
+  StepDefinition,
+  StepOptions,
+} from './flow.js';
+import type {
+  Added,
+  ArraySlugOf,
+  DepsOf,
+  ElementOf,
+  FlowSteps,
+  IfArray,
+  NewSlug,
+  NoSteps,
+  PatternOf,
+  RunOutputOf,
+  SkipOf,
+  SlugOf,
+} from './graph.js';
 import type { Jsonify } from './jsonify.js';
 import {
   ATTEMPT_OPTIONS,
@@ -53,7 +75,7 @@ export function defineFlow<
     input: Jsonify<StandardSchemaV1.InferOutput<Schema>>;
     startInput: StandardSchemaV1.InferInput<Schema>;
   },
-  [outputs: {}, leaf: never]
+  NoSteps
 > {
   const owner = `flow ${quoted((options as FlowOptions | undefined)?.slug)}`;
   checkOptions(owner, options, ['slug', 'input', ...ATTEMPT_OPTIONS]);
@@ -61,7 +83,7 @@ export function defineFlow<
   checkSlug(slug, 'flow');
   checkSchema(owner, input);
   const flow: unknown = new FlowBuilder(slug, input, [], stepOptions(options, DEFAULT_OPTIONS));
-  return flow as Flow<any, [{}, never]>;
+  return flow as Flow<any, NoSteps>;
 }
 
 /** What a flow keeps in its type from `defineFlow` on. */
@@ -70,9 +92,6 @@ export interface FlowBase {
   readonly input: unknown;
   readonly startInput: unknown;
 }
-
-/** What a flow knows of its steps: what each puts out, and which of them no other depends on. */
-export type FlowSteps = [outputs: object, leaf: string];
 
 /**
  * A flow and its builder: immutable, and usable after every call. `Flow` without arguments is one whose steps
@@ -83,91 +102,101 @@ export interface Flow<in out Base extends FlowBase = any, in out Steps extends F
     Shaped<{
       input: Base['input'];
       startInput: Base['startInput'];
-      outputs: Steps[0];
-      output: string extends Steps[1] ? any : { [Slug in Steps[1]]: Steps[0][Slug & keyof Steps[0]] };
+      outputs: Steps['outputs'];
+      output: RunOutputOf<Steps>;
     }> {
   readonly kind: 'flow';
   readonly slug: Base['slug'];
 
   /** Adds a step of one task that depends on nothing. */
   step<const Slug extends string, Result>(
-    slug: NewSlug<Slug, Steps[0]>,
+    slug: NewSlug<Slug, Steps>,
     handler: (context: StepContext<Base['input'], {}>) => Result,
-  ): Flow<Base, [outputs: Steps[0] & { [S in Slug]: Jsonify<Awaited<Result>> }, leaf: Steps[1] | Slug]>;
+  ): Flow<Base, Added<Steps, Slug, Jsonify<Awaited<Result>>>>;
 
   /** Adds a step of one task. It runs when all steps in `dependsOn` have ended; a slug named twice there counts once. */
-  step<const Slug extends string, Result, const Dep extends SlugOf<Steps[0]> = never>(
-    slug: NewSlug<Slug, Steps[0]>,
-    options: SingleOptions<Dep>,
-    handler: (context: StepContext<Base['input'], DepsOf<Steps[0], Dep>>) => Result,
-  ): Flow<
-    Base,
-    [outputs: Steps[0] & { [S in Slug]: Jsonify<Awaited<Result>> }, leaf: Exclude<Steps[1], Dep> | Slug]
-  >;
+  step<
+    const Slug extends string,
+    Result,
+    const Dep extends SlugOf<Steps> = never,
+    Name extends keyof SingleOptions = never,
+    Unmet extends Consequence = 'skip',
+    Exhausted extends Consequence = 'fail',
+  >(
+    slug: NewSlug<Slug, Steps>,
+    options: SingleOptions<Dep, PatternOf<Base['input'], Steps, NoInfer<Dep>>, Unmet, Exhausted> &
+      Named<Name>,
+    handler: (context: StepContext<Base['input'], DepsOf<Steps, Dep>>) => Result,
+  ): Flow<Base, Added<Steps, Slug, Jsonify<Awaited<Result>>, Dep, SkipOf<Name, Unmet, Exhausted>>>;
 
   /** Adds a step with one task for each element of the run's input, which must be an array. */
   map<const Slug extends string, Result>(
-    slug: NewSlug<Slug, Steps[0]>,
+    slug: NewSlug<Slug, Steps>,
     handler: IfArray<
       Base['input'],
       (context: HandlerContext<Base['input'], {}, ElementOf<Base['input']>>) => Result,
       'The input of this flow is no array: name the step to run over in `over`'
     >,
-  ): Flow<Base, [outputs: Steps[0] & { [S in Slug]: Jsonify<Awaited<Result>>[] }, leaf: Steps[1] | Slug]>;
+  ): Flow<Base, Added<Steps, Slug, Jsonify<Awaited<Result>>[]>>;
 
   /**
    * Adds a step with one task for each element of an array: the output of the step named in `over`, else the
    * run's input. It waits for that step and for all in `dependsOn`. Its output is the array of results, by index.
+   * Over a step that was skipped there are no elements, and its output is `[]`.
    */
   map<
     const Slug extends string,
     Result,
-    const Dep extends SlugOf<Steps[0]> = never,
-    const Over extends ArraySlugOf<Steps[0]> = never,
+    const Dep extends SlugOf<Steps> = never,
+    const Over extends ArraySlugOf<Steps> = never,
+    Name extends keyof MapOptions = never,
+    Unmet extends Consequence = 'skip',
+    Exhausted extends Consequence = 'fail',
   >(
-    slug: NewSlug<Slug, Steps[0]>,
-    options: SingleOptions<Dep> & IfArray<Base['input'], { readonly over?: Over }, { readonly over: Over }>,
+    slug: NewSlug<Slug, Steps>,
+    options: SingleOptions<Dep, PatternOf<Base['input'], Steps, NoInfer<Dep | Over>>, Unmet, Exhausted> &
+      IfArray<Base['input'], { readonly over?: Over }, { readonly over: Over }> &
+      Named<Name>,
     handler: (
       context: HandlerContext<
         Base['input'],
-        DepsOf<Steps[0], Dep>,
-        ElementOf<[Over] extends [never] ? Base['input'] : Steps[0][Over & keyof Steps[0]]>
+        DepsOf<Steps, Dep>,
+        ElementOf<[Over] extends [never] ? Base['input'] : Steps['outputs'][Over & keyof Steps['outputs']]>
       >,
     ) => Result,
-  ): Flow<
-    Base,
-    [
-      outputs: Steps[0] & { [S in Slug]: Jsonify<Awaited<Result>>[] },
-      leaf: Exclude<Steps[1], Dep | Over> | Slug,
-    ]
-  >;
+  ): Flow<Base, Added<Steps, Slug, Jsonify<Awaited<Result>>[], Dep | Over, SkipOf<Name, Unmet, Exhausted>>>;
 }
 
-export interface SingleOptions<Dep extends string = string> extends Partial<StepOptions> {
+export interface SingleOptions<
+  Dep extends string = string,
+  Condition = unknown,
+  Unmet extends Consequence = Consequence,
+  Exhausted extends Consequence = Consequence,
+> extends Partial<StepOptions> {
   /** The steps that must end first; their outputs are the handler's `deps`. */
   readonly dependsOn?: readonly Dep[];
+  /**
+   * Run the step only if this is contained, by the rules of `jsonb`, in the run's input; of a step that waits for
+   * others, in `{ slug: output }` of those. JSON.
+   */
+  readonly if?: Condition;
+  /** Run the step only if this is not contained there. JSON. */
+  readonly ifNot?: Condition;
+  /**
+   * What follows when `if` or `ifNot` is not met. `skip` (default): what depends on the step runs without its
+   * output. `skip-cascade`: all that comes after is skipped too. `fail`: the step and its run fail.
+   */
+  readonly whenUnmet?: Unmet;
+  /** What follows when a task has no attempt left. `fail` (default), `skip`, `skip-cascade`: as in `whenUnmet`. */
+  readonly whenExhausted?: Exhausted;
 }
 
-type SlugOf<Outputs> = Extract<keyof Outputs, string>;
+interface MapOptions extends SingleOptions {
+  readonly over?: string;
+}
 
-/** The slugs of the steps whose output is an array. */
-type ArraySlugOf<Outputs> = string extends keyof Outputs
-  ? string
-  : Extract<{ [Slug in keyof Outputs]: IfArray<Outputs[Slug], Slug, never> }[keyof Outputs], string>;
-
-type NewSlug<Slug extends string, Outputs> = string extends keyof Outputs
-  ? Slug
-  : Slug extends keyof Outputs
-    ? `There is a step ${Slug} already`
-    : Slug;
-
-type DepsOf<Outputs, Dep extends keyof Outputs> = string extends keyof Outputs
-  ? any
-  : { readonly [Slug in Dep]: Outputs[Slug] };
-
-type IfArray<T, Yes, No> = 0 extends 1 & T ? Yes : [T] extends [readonly unknown[]] ? Yes : No;
-
-type ElementOf<T> = 0 extends 1 & T ? any : T extends readonly (infer Element)[] ? Element : never;
+/** Finds out the names of the options that were given. */
+type Named<Name extends string> = { readonly [N in Name]?: unknown };
 
 class FlowBuilder implements AnyFlow {
   readonly kind = 'flow';

@@ -1,4 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { UNCONDITIONAL } from './conditions.js';
 import type { FlowBase, FlowOptions } from './define-flow.js';
 import { checkHandler } from './define-step.js';
 import type { AnyFlow, Shaped, StepContext, StepDefinition } from './flow.js';
@@ -63,6 +64,7 @@ export function defineJob<
     dependsOn: Object.freeze([]),
     over: null,
     options: stepOptions(options, DEFAULT_OPTIONS),
+    conditions: UNCONDITIONAL,
     handler,
   });
   const job: unknown = Object.freeze({ kind: 'job', slug, input, steps: Object.freeze([step]) });

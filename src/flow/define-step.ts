@@ -1,5 +1,6 @@
 import { PgFlowError } from '../errors.js';
-import type { AnyFlow, StepDefinition, StepOptions } from './flow.js';
+import { CONDITION_OPTIONS, conditionsOf } from './conditions.js';
+import { type AnyFlow, parentsOf, type StepDefinition, type StepOptions } from './flow.js';
 import { ATTEMPT_OPTIONS, checkOptions, stepOptions } from './options.js';
 import { quoted } from './quoted.js';
 import { checkSlug } from './slug.js';
@@ -7,7 +8,7 @@ import { checkSlug } from './slug.js';
 type Kind = StepDefinition['kind'];
 type Handler = StepDefinition['handler'];
 
-const SINGLE_OPTIONS = ['dependsOn', ...ATTEMPT_OPTIONS, 'startDelay'];
+const SINGLE_OPTIONS = ['dependsOn', ...ATTEMPT_OPTIONS, 'startDelay', ...CONDITION_OPTIONS];
 const ALLOWED: Readonly<Record<Kind, readonly string[]>> = {
   single: SINGLE_OPTIONS,
   map: ['over', ...SINGLE_OPTIONS],
@@ -35,13 +36,16 @@ export function defineStep(
   const [options, handler] = optionsAndHandler.length > 1 ? optionsAndHandler : [{}, optionsAndHandler[0]];
   checkOptions(step, options, ALLOWED[kind]);
   checkHandler(step, handler);
+  const dependsOn = dependsOnOf(flow, slug, options.dependsOn);
+  const over = overOf(flow, slug, options.over);
   return Object.freeze({
     slug,
     index: flow.steps.length,
     kind,
-    dependsOn: dependsOnOf(flow, slug, options.dependsOn),
-    over: overOf(flow, slug, options.over),
+    dependsOn,
+    over,
     options: stepOptions(options, defaults),
+    conditions: conditionsOf(step, parentsOf({ dependsOn, over }), options),
     handler,
   });
 }

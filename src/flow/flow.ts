@@ -4,12 +4,33 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 export interface StepOptions {
   /** Executions at most, 1 or more. Default 3. */
   readonly maxAttempts: number;
-  /** After attempt n fails, the next comes `baseDelay · 2ⁿ` seconds later, at most an hour. Default 1. */
+  /** After attempt n fails, the next comes `baseDelay · 2ⁿ` seconds later, at most an hour. 0 to 3,153,600,000 (100 years). Default 1. */
   readonly baseDelay: number;
-  /** Seconds that one attempt may take, more than 0. Default 60. */
+  /** Seconds that one attempt may take, more than 0, at most 2,147,483 (24 days). Default 60. */
   readonly timeout: number;
-  /** Seconds between a step being ready and its first attempt. Default 0. */
+  /** Seconds between a step being ready and its first attempt, 0 to 3,153,600,000 (100 years). Default 0. */
   readonly startDelay: number;
+}
+
+/** What follows for a step, and with it for its run: it fails; or it is skipped; or so are all that come after, too. */
+export type Consequence = 'fail' | 'skip' | 'skip-cascade';
+
+/**
+ * Whether a step runs, and what follows when it does not or its attempts are used up. Frozen.
+ *
+ * A pattern is JSON that a value contains or not, by the rules of `jsonb`'s `@>`: an object its keys and values, at any
+ * depth, an array its elements, in any order. The value is the run's input for a step that waits for nothing, else
+ * `{ slug: output }` of the steps that it waits for; those that were skipped are missing there.
+ */
+export interface StepConditions {
+  /** The value must contain this; undefined: no condition. null is a pattern. */
+  readonly if: unknown;
+  /** The value must not contain this; undefined: no condition. */
+  readonly ifNot: unknown;
+  /** What follows when the value does not meet both. Default `skip`. */
+  readonly whenUnmet: Consequence;
+  /** What follows when a task has failed for good. Default `fail`. */
+  readonly whenExhausted: Consequence;
 }
 
 /** What the engine knows of a step. Frozen. */
@@ -23,6 +44,7 @@ export interface StepDefinition {
   /** The step whose output a map runs over; null: the run's input. Always null for a single step. */
   readonly over: string | null;
   readonly options: StepOptions;
+  readonly conditions: StepConditions;
   readonly handler: (context: HandlerContext) => unknown;
 }
 
@@ -30,7 +52,7 @@ export interface StepDefinition {
 export interface StepContext<Input = any, Deps = any> {
   /** The run's input as it is stored: what the schema returned, as JSON. */
   readonly input: Input;
-  /** The outputs of the steps in `dependsOn`, by slug, as JSON. */
+  /** The outputs of the steps in `dependsOn`, by slug, as JSON. The key of one that was skipped is missing. */
   readonly deps: Deps;
   readonly runId: string;
   readonly flowSlug: string;
@@ -60,7 +82,7 @@ export interface AnyFlow {
 }
 
 /** The steps that a step waits for: those in `dependsOn`, and the one that a map runs over. */
-export function parentsOf(step: StepDefinition): readonly string[] {
+export function parentsOf(step: Pick<StepDefinition, 'dependsOn' | 'over'>): readonly string[] {
   if (step.over === null || step.dependsOn.includes(step.over)) return step.dependsOn;
   return [...step.dependsOn, step.over];
 }
@@ -94,7 +116,10 @@ export type FlowInput<F extends AnyFlow> = ShapeOf<F>['input'];
 /** What a run of this flow is started with: what the schema takes. */
 export type FlowStartInput<F extends AnyFlow> = ShapeOf<F>['startInput'];
 
-/** The output of a run: of a flow `{ leafSlug: output }`, of a job its handler's result. As JSON. */
+/**
+ * The output of a run: of a flow `{ leafSlug: output }`, where a leaf that may be skipped is optional; of a job its
+ * handler's result. As JSON.
+ */
 export type FlowOutput<F extends AnyFlow> = ShapeOf<F>['output'];
 
 /** The slugs of a flow's steps. */

@@ -1,5 +1,5 @@
 import { PgFlowError } from '../errors.js';
-import type { StepOptions } from './flow.js';
+import type { Consequence, StepOptions } from './flow.js';
 import { quoted } from './quoted.js';
 
 /** How attempts are made. On a flow or job: for all its steps. On a step: that step's own, which wins. */
@@ -15,19 +15,29 @@ interface Range {
 }
 
 const MOST_ATTEMPTS = 2_147_483_647;
-const FROM_ZERO: Range = { allowed: 'a number of seconds, 0 or more', holds: (value) => value >= 0 };
+/** No timer takes more, which is 24 days. */
+const LONGEST_TIMEOUT = 2_147_483;
+/** 100 years. */
+const LONGEST_DELAY = 3_153_600_000;
+const DELAY: Range = {
+  allowed: `a number of seconds from 0 to ${LONGEST_DELAY}`,
+  holds: (value) => value >= 0 && value <= LONGEST_DELAY,
+};
 
 const RANGES: Readonly<Record<keyof StepOptions, Range>> = {
   maxAttempts: {
     allowed: `a whole number from 1 to ${MOST_ATTEMPTS}`,
     holds: (value) => Number.isInteger(value) && value >= 1 && value <= MOST_ATTEMPTS,
   },
-  baseDelay: FROM_ZERO,
-  timeout: { allowed: 'a number of seconds, more than 0', holds: (value) => value > 0 },
-  startDelay: FROM_ZERO,
+  baseDelay: DELAY,
+  timeout: {
+    allowed: `a number of seconds, more than 0 and at most ${LONGEST_TIMEOUT}`,
+    holds: (value) => value > 0 && value <= LONGEST_TIMEOUT,
+  },
+  startDelay: DELAY,
 };
 
-const CHOICES: Readonly<Record<string, readonly string[]>> = {
+const CHOICES: Readonly<Record<string, readonly Consequence[]>> = {
   whenUnmet: ['skip', 'skip-cascade', 'fail'],
   whenExhausted: ['fail', 'skip', 'skip-cascade'],
 };
@@ -48,10 +58,10 @@ export function checkOptions(
   }
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
-    checkChoice(owner, name, value);
     if (!allowed.includes(name)) {
       throw refused(`${quoted(name)} is no option of ${owner}. Its options are ${listed(allowed)}.`);
     }
+    checkChoice(owner, name, value);
     checkRange(owner, name, value);
   }
 }
@@ -69,7 +79,7 @@ export function stepOptions(given: Record<string, unknown>, defaults: StepOption
 function checkChoice(owner: string, name: string, value: unknown): void {
   if (!Object.hasOwn(CHOICES, name)) return;
   const choices = CHOICES[name]!;
-  if (choices.includes(value as string)) return;
+  if (choices.includes(value as Consequence)) return;
   throw refused(`\`${name}\` of ${owner} must be one of ${listed(choices)}, not ${quoted(value)}.`);
 }
 

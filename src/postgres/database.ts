@@ -14,6 +14,11 @@ export interface Database extends Queryable {
   /** Runs `fn` in one transaction on one connection: commits what it returns, rolls back what it throws. */
   transaction<T>(fn: (tx: Queryable & { exec(sql: string): Promise<void> }) => Promise<T>): Promise<T>;
   /**
+   * The same for a user's code: `client` is the driver's own, `engine` runs statements on the same connection. It takes
+   * no connection that the engine needs, where there are several.
+   */
+  userTransaction<T>(fn: (client: TransactionClient, engine: Queryable) => Promise<T>): Promise<T>;
+  /**
    * Listens on a channel over a connection of its own, until `stop`.
    * `onLost` is called once when the connection ends by itself; listen again then.
    */
@@ -24,6 +29,11 @@ export interface Database extends Queryable {
   ): Promise<Listener>;
   /** Ends the connections that this driver opened, not those it was given. Idempotent. */
   close(): Promise<void>;
+}
+
+/** A connection in a transaction, as the driver gives it: a `pg.PoolClient`, or a PGlite `Transaction`. */
+export interface TransactionClient {
+  query<Row = any>(text: string, values?: any[]): Promise<{ rows: Row[] }>;
 }
 
 export interface Listener {

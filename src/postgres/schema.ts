@@ -12,6 +12,23 @@ export interface SchemaSource {
   readonly fingerprint: string;
 }
 
+/** What this code is, beside the SQL that it brings. */
+export interface Release {
+  /** The package's version. */
+  readonly version: string;
+  /**
+   * What workers and functions expect of each other. Raised when running workers of the release before could
+   * not go on with this release's functions: `migrate` then refuses while one is alive.
+   */
+  readonly protocol: number;
+}
+
+export const RELEASE: Release = {
+  version: (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as Release)
+    .version,
+  protocol: 1,
+};
+
 export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }

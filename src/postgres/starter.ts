@@ -8,8 +8,8 @@ import { checkRunId } from '../run/run-id.js';
 import { toStorableJson } from '../run/storable.js';
 import { createBatch } from './batch.js';
 import type { Outcome } from './change-rows.js';
-import { fromClient, type TransactionClient } from './drivers/pg.js';
 import type { StartRequest, Store } from './store.js';
+import { queryIn, type Tx } from './user-transaction.js';
 
 export interface StartOptions {
   /** The run's id, any UUID: the same id again gives the same run. Default: a new v7. */
@@ -18,8 +18,11 @@ export interface StartOptions {
   readonly delay?: number;
   /** When its first steps may begin, instead of `delay`; the past means now. */
   readonly runAt?: Date;
-  /** Your own client, in your own transaction: the run is there if and only if that commits. */
-  readonly tx?: TransactionClient;
+  /**
+   * Your own transaction, on the same database: the run is there if and only if that commits, and live at once. A `pg`
+   * client, a PGlite transaction, postgres.js' `sql`, Drizzle's `tx` or Kysely's `trx`.
+   */
+  readonly tx?: Tx;
 }
 
 export interface Started {
@@ -53,7 +56,7 @@ export function createStarter(
     const definition = typeof flow === 'string' ? definitions.get(flow) : flow;
     const request = await createRequest(slug, definition, input, options);
     if (!options.tx) return add(request);
-    const outcome = await store.startFlows([request], true, fromClient(options.tx));
+    const outcome = await store.startFlowIn(queryIn(options.tx), request);
     return readStarted([request], outcome)[0]!;
   };
 }

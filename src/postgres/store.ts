@@ -1,18 +1,24 @@
 import { PgFlowError } from '../errors.js';
-import type { StepOptions } from '../flow/flow.js';
+import type { StepConditions, StepOptions } from '../flow/flow.js';
 import type { Change } from '../run/change.js';
 import type { RunStatus } from '../run/run.js';
+import { toStorableJson } from '../run/storable.js';
 import { type ChangeRow, type Outcome, readOutcome } from './change-rows.js';
-import type { Database, Queryable } from './database.js';
-import { quoteIdentifier } from './schema.js';
+import type { Database, Queryable, TransactionClient } from './database.js';
+import { pause } from './pause.js';
+import { refuse } from './refusals.js';
+import { quoteIdentifier, RELEASE } from './schema.js';
 
 /** A step as it is registered; steps are named by their index. */
-export interface StepRegistration extends StepOptions {
+export interface StepRegistration extends StepOptions, Pick<StepConditions, 'whenUnmet' | 'whenExhausted'> {
   readonly slug: string;
   readonly kind: 'single' | 'map';
   readonly dependsOn: readonly number[];
   readonly over: number | null;
   readonly signature: string;
+  /** JSON. Absent: no condition; null is a pattern. */
+  readonly if?: unknown;
+  readonly ifNot?: unknown;
 }
 
 export interface FlowRegistration {
@@ -52,8 +58,18 @@ export interface ClaimedTask extends TaskKey {
   /** With the first task of each run and step in a batch; undefined with the others. */
   readonly input?: unknown;
   readonly deps?: Readonly<Record<string, unknown>>;
+  /** Seconds that it was due before it was claimed. */
+  readonly waited: number;
   /** Seconds. */
   readonly timeout: number;
+}
+
+export interface WorkerRegistration {
+  readonly name: string;
+  /** Seconds. */
+  readonly lease: number;
+  readonly handlerIds: readonly number[];
+  readonly concurrency: number;
 }
 
 export interface TaskEnd extends TaskKey {
@@ -65,6 +81,16 @@ export interface TaskEnd extends TaskKey {
   readonly retryDelay: number | null;
 }
 
+export interface ExplainRow {
+  readonly step_slug: string;
+  readonly reason: 'dependencies' | 'delayed' | 'retrying' | 'no_worker' | 'busy' | 'running';
+  readonly tasks: number;
+  readonly waits_for: string[] | null;
+  readonly due_at: string | null;
+  readonly since: string | null;
+  readonly last_error: string | null;
+}
+
 export interface ListRequest {
   readonly flow?: string;
   readonly status?: RunStatus;
@@ -72,6 +98,9 @@ export interface ListRequest {
   /** List what is older than this run. */
   readonly before: { readonly startedAt: string; readonly runId: string } | null;
 }
+
+/** How often an unanswered question is asked again: about 20 s in all. */
+const PATIENCE = 10;
 
 const KEYS = '$1::text[]::uuid[], $2::int[], $3::int[], $4::int[]';
 const keysOf = (tasks: readonly TaskKey[]) => [
@@ -103,16 +132,11 @@ export class Store {
     return { version: rows[0]!.version, handlerIds: rows.map((row) => row.handler_id) };
   }
 
-  /** `notify`: tell the other processes in the same transaction, when nobody else will. */
-  startFlows(
-    starts: readonly StartRequest[],
-    notify = false,
-    on: Queryable = this.#database,
-  ): Promise<Outcome> {
+  startFlows(starts: readonly StartRequest[]): Promise<Outcome> {
     return this.#outcome(
-      on,
+      this.#database,
       `select * from ${this.#name}.start_flows($1::text[]::uuid[], $2::text[], $3::text[]::jsonb[], $4::text[]::jsonb[],
-         $5::float8[], $6::text[]::timestamptz[], $7)`,
+         $5::float8[], $6::text[]::timestamptz[], false)`,
       [
         starts.map((start) => start.runId),
         starts.map((start) => start.flowSlug),
@@ -120,9 +144,27 @@ export class Store {
         starts.map((start) => start.givenInput),
         starts.map((start) => start.delay),
         starts.map((start) => start.runAt?.toISOString() ?? null),
-        notify,
       ],
     ).catch(refuse);
+  }
+
+  /** One start in the user's transaction, which tells the other processes when it commits. */
+  async startFlowIn(tx: Queryable, start: StartRequest): Promise<Outcome> {
+    const rows = await tx
+      .query<{ row: string }>(
+        `select to_json(c)::text as row from ${this.#name}.start_flows(array[$1::text::uuid], array[$2::text],
+           array[$3::text::jsonb], array[$4::text::jsonb], array[$5::text::float8], array[$6::text::timestamptz], true) c`,
+        [
+          start.runId,
+          start.flowSlug,
+          start.input,
+          start.givenInput,
+          start.delay === null ? null : String(start.delay),
+          start.runAt?.toISOString() ?? null,
+        ],
+      )
+      .catch(refuse);
+    return readOutcome(rows.map(({ row }) => JSON.parse(row) as ChangeRow));
   }
 
   async claimTasks(workerId: number, handlerIds: readonly number[], batch: number): Promise<ClaimedTask[]> {
@@ -142,9 +184,9 @@ export class Store {
     return row!.seconds;
   }
 
-  settleTasks(ends: readonly TaskEnd[]): Promise<Outcome> {
+  settleTasks(ends: readonly TaskEnd[], on: Queryable = this.#database): Promise<Outcome> {
     return this.#outcome(
-      this.#database,
+      on,
       `select * from ${this.#name}.settle_tasks(${KEYS}, $5::text[], $6::text[]::jsonb[], $7::text[], $8::float8[], false)`,
       [
         ...keysOf(ends),
@@ -156,16 +198,58 @@ export class Store {
     );
   }
 
+  /**
+   * Runs `fn` in a transaction and completes the task with what it returns, all or nothing. `outcome` is null
+   * when the connection was lost at COMMIT and the row says that it was applied.
+   */
+  async commitTask(
+    task: TaskKey,
+    fn: (tx: TransactionClient) => unknown,
+  ): Promise<{ outcome: Outcome | null; output: string }> {
+    let output: string | undefined;
+    try {
+      return await this.#database.userTransaction(async (client, engine) => {
+        const json = toStorableJson(await fn(client), 'output');
+        const end: TaskEnd = { ...task, outcome: 'completed', output: json, error: null, retryDelay: null };
+        const outcome = await this.settleTasks([end], engine);
+        if (outcome.tasks[0]?.status !== 'completed') throw notCommitted(outcome);
+        output = json;
+        return { outcome, output };
+      });
+    } catch (error) {
+      const lostAtCommit =
+        output !== undefined && error instanceof PgFlowError && error.code === 'DATABASE_UNAVAILABLE';
+      if (!lostAtCommit || !(await this.#isCompleted(task))) throw error;
+      return { outcome: null, output: output! };
+    }
+  }
+
+  /** Whether this claim completed its task; asks until the database answers. */
+  async #isCompleted({ runId, stepIndex, taskIndex, claim }: TaskKey): Promise<boolean> {
+    for (let failures = 0; ; failures += 1) {
+      try {
+        const rows = await this.#database.query(
+          `select 1 from ${this.#name}.step_tasks where run_id = $1::uuid and step_index = $2 and task_index = $3
+             and claim = $4 and status = 'completed'`,
+          [runId, stepIndex, taskIndex, claim],
+        );
+        return rows.length > 0;
+      } catch (error) {
+        if (failures === PATIENCE) throw error;
+        await pause(failures);
+      }
+    }
+  }
+
   /** Gives tasks back unexecuted; the attempt does not count. */
   async returnTasks(tasks: readonly TaskKey[]): Promise<void> {
     await this.#database.query(`select ${this.#name}.return_tasks(${KEYS})`, keysOf(tasks));
   }
 
-  /** `lease`: seconds. */
-  async registerWorker(workerName: string, lease: number): Promise<number> {
+  async registerWorker({ name, lease, handlerIds, concurrency }: WorkerRegistration): Promise<number> {
     const [row] = await this.#database.query<{ id: number }>(
-      `select ${this.#name}.register_worker($1, $2) as id`,
-      [workerName, lease],
+      `select ${this.#name}.register_worker($1, $2, $3::int[], $4, $5) as id`,
+      [name, lease, handlerIds, concurrency, RELEASE.protocol],
     );
     return row!.id;
   }
@@ -174,16 +258,11 @@ export class Store {
     await this.#database.query(`delete from ${this.#name}.workers where worker_id = $1`, [workerId]);
   }
 
-  /** Renews the lease; returns the claims that were lost. */
-  async heartbeat(
-    workerId: number,
-    workerName: string,
-    lease: number,
-    tasks: readonly TaskKey[],
-  ): Promise<TaskKey[]> {
+  /** Renews the lease, in seconds; returns the claims that were lost. */
+  async heartbeat(workerId: number, lease: number, tasks: readonly TaskKey[]): Promise<TaskKey[]> {
     const rows = await this.#database.query<KeyRow>(
-      `select * from ${this.#name}.heartbeat($5, $6, $7, ${KEYS})`,
-      [...keysOf(tasks), workerId, workerName, lease],
+      `select * from ${this.#name}.heartbeat($5, $6, ${KEYS})`,
+      [...keysOf(tasks), workerId, lease],
     );
     return rows.map(readKey);
   }
@@ -191,6 +270,26 @@ export class Store {
   /** Settles the tasks of workers whose lease has ended. */
   rescueTasks(): Promise<Outcome> {
     return this.#outcome(this.#database, `select * from ${this.#name}.rescue_tasks(false)`, []);
+  }
+
+  /** The change; none when there is no such run or it has ended. */
+  cancelRun(runId: string, reason: string | null): Promise<Outcome> {
+    return this.#outcome(this.#database, `select * from ${this.#name}.cancel_run($1::uuid, $2, false)`, [
+      runId,
+      reason,
+    ]);
+  }
+
+  /** The new run. */
+  retryRun(runId: string, newRunId: string): Promise<Outcome> {
+    return this.#outcome(this.#database, `select * from ${this.#name}.retry_run($1::uuid, $2::uuid, false)`, [
+      runId,
+      newRunId,
+    ]).catch(refuse);
+  }
+
+  async explainRun(runId: string): Promise<ExplainRow[]> {
+    return this.#database.query<ExplainRow>(`select * from ${this.#name}.explain_run($1::uuid)`, [runId]);
   }
 
   async readChanges(cursors: readonly { runId: string; since: number }[]): Promise<Change[]> {
@@ -236,6 +335,12 @@ export class Store {
   }
 }
 
+/** The output may have been refused although the attempt counts: a map needs an array of it. */
+function notCommitted(outcome: Outcome): PgFlowError {
+  const reason = outcome.tasks[0]?.error ?? 'this attempt no longer counts';
+  return new PgFlowError('ABORTED', `Nothing was committed: ${reason}`);
+}
+
 function byNewest(a: Change, b: Change): number {
   const later = b.origin!.startedAt.getTime() - a.origin!.startedAt.getTime();
   return later || (a.runId < b.runId ? 1 : -1);
@@ -256,6 +361,7 @@ interface ClaimRow extends KeyRow {
   root_run_id: string;
   input: unknown;
   deps: Record<string, unknown> | null;
+  waited: number;
   timeout: number;
   first: boolean;
 }
@@ -273,43 +379,7 @@ function readClaim(row: ClaimRow): ClaimedTask {
     item: row.item,
     rootRunId: row.root_run_id,
     ...(row.first ? { input: row.input, deps: row.deps ?? {} } : {}),
+    waited: row.waited,
     timeout: row.timeout,
   };
-}
-
-/** The engine's own SQLSTATEs. */
-function refuse(error: unknown): never {
-  const { code, message } = error as { code?: string; message: string };
-  if (!code?.startsWith('PF')) throw error;
-  if (code === 'PF004') {
-    throw new PgFlowError(
-      'INVALID_DEFINITION',
-      `\`${message}\` is registered as a flow and as a job. Give one of them another slug.`,
-      { cause: error },
-    );
-  }
-  const { runId, flowSlug, map } = JSON.parse(message) as {
-    runId: string;
-    flowSlug: string;
-    map: string | null;
-  };
-  if (code === 'PF001') {
-    throw new PgFlowError(
-      'FLOW_NOT_FOUND',
-      `Flow \`${flowSlug}\` is not registered. Pass its definition to createPgFlow({ flows: [...] }) or { jobs: [...] }, in this process or in another one on this database.`,
-      { data: { flowSlug }, cause: error },
-    );
-  }
-  if (code === 'PF002') {
-    throw new PgFlowError(
-      'RUN_CONFLICT',
-      `Run ${runId} exists already, with another flow or another input than \`${flowSlug}\` was asked to start with. Nothing was changed. Use a new runId.`,
-      { data: { runId, flowSlug }, cause: error },
-    );
-  }
-  throw new PgFlowError(
-    'INVALID_INPUT',
-    `The input of flow \`${flowSlug}\` must be an array: map \`${map}\` runs over it.`,
-    { data: { flowSlug, issues: [{ path: '', message: 'Expected an array' }] }, cause: error },
-  );
 }

@@ -25,7 +25,7 @@ export interface PubSub {
 export interface Topics {
   /** Changes and hints of one run. */
   run(runId: string): string;
-  /** `{ runId, flowSlug, status, seq }` whenever a run starts or ends. */
+  /** `{ runId, status }` when a run has failed or was cancelled: its handlers are to abort. */
   readonly runs: string;
   /** Tasks became ready: `{}`. */
   readonly wake: string;

@@ -1,5 +1,6 @@
 import { NonRetryableError, PgFlowError, RetryAfterError } from '../errors.js';
 import type { AnyFlow, HandlerContext, StepDefinition } from '../flow/flow.js';
+import type { TransactionClient } from '../postgres/database.js';
 import type { ClaimedTask } from '../postgres/store.js';
 import { errorText } from '../run/error-text.js';
 import { toStorableJson } from '../run/storable.js';
@@ -12,11 +13,14 @@ export interface Handler {
 
 /** How an attempt ended, as it is settled. */
 export type AttemptEnd =
-  | { readonly outcome: 'completed'; readonly output: string; readonly value: unknown }
+  | { readonly outcome: 'completed'; readonly output: string }
   | { readonly outcome: 'failed'; readonly error: string; readonly retryDelay: number | null };
 
-/** Why an attempt was given up before its handler was done. */
-export type GivenUp = 'lost' | 'stopping';
+/** Why an attempt has nothing to be settled: it was given up, or its handler committed it itself. */
+export type Unsettled = 'lost' | 'stopping' | 'committed';
+
+/** Runs `fn` and completes the task with what it returns, in one fenced transaction. */
+export type CommitTask = (execution: Execution, fn: (tx: TransactionClient) => unknown) => Promise<void>;
 
 const NEVER = -1;
 /** The longest delay that a timer takes. */
@@ -29,21 +33,24 @@ export class Execution {
   /** Whether its begin was told in a change. */
   told = false;
   readonly #controller = new AbortController();
-  #giveUp: (why: GivenUp) => void = () => {};
+  readonly #commitTask: CommitTask;
+  #commit: Promise<void> | undefined;
+  #giveUp: (why: Unsettled) => void = () => {};
 
-  constructor(task: ClaimedTask, handler: Handler) {
+  constructor(task: ClaimedTask, handler: Handler, commitTask: CommitTask) {
     this.task = task;
     this.handler = handler;
+    this.#commitTask = commitTask;
   }
 
   /**
    * Calls the handler and waits for it, for its timeout or for `giveUp`, whatever comes first. A handler
    * that ignores its signal is left behind; nothing that it does afterwards counts.
    */
-  async run(input: unknown, deps: Readonly<Record<string, unknown>>): Promise<AttemptEnd | GivenUp> {
+  async run(input: unknown, deps: Readonly<Record<string, unknown>>): Promise<AttemptEnd | Unsettled> {
     const seconds = this.task.timeout;
     let timer: NodeJS.Timeout | undefined;
-    const interrupted = new Promise<AttemptEnd | GivenUp>((resolve) => {
+    const interrupted = new Promise<AttemptEnd | Unsettled>((resolve) => {
       timer = setTimeout(
         () => {
           const message = `Step \`${this.handler.step.slug}\` timed out after ${seconds} s.`;
@@ -66,15 +73,24 @@ export class Execution {
   }
 
   /** Aborts the handler's signal and ends `run` now. */
-  giveUp(why: GivenUp): void {
+  giveUp(why: Unsettled): void {
     this.#giveUp(why);
   }
 
-  async #callHandler(input: unknown, deps: Readonly<Record<string, unknown>>): Promise<AttemptEnd> {
+  async #callHandler(
+    input: unknown,
+    deps: Readonly<Record<string, unknown>>,
+  ): Promise<AttemptEnd | 'committed'> {
     try {
       const value = await this.handler.step.handler(this.#context(input, deps));
-      return { outcome: 'completed', output: toStorableJson(value, 'output'), value };
+      if (this.#commit) {
+        await this.#commit;
+        return 'committed';
+      }
+      return { outcome: 'completed', output: toStorableJson(value, 'output') };
     } catch (thrown) {
+      // What a handler throws after its commit can't undo it.
+      if (await this.#isCommitted()) return 'committed';
       return { outcome: 'failed', error: errorText(thrown), retryDelay: retryDelayOf(thrown) };
     }
   }
@@ -93,7 +109,32 @@ export class Execution {
       attempt: task.attempt,
       signal: this.#controller.signal,
       idempotencyKey: `${task.rootRunId}:${stepSlug}:${task.taskIndex}`,
+      commit: (fn) => this.#startCommit(fn),
     };
+  }
+
+  #startCommit(fn: (tx: TransactionClient) => unknown): Promise<void> {
+    if (this.#commit) {
+      const message = `Step \`${this.handler.step.slug}\` called commit again after a commit. Do all in one transaction.`;
+      return Promise.reject(new PgFlowError('INVALID_INPUT', message));
+    }
+    const commit = this.#commitTask(this, fn);
+    this.#commit = commit;
+    commit.catch(() => {
+      this.#commit = undefined; // rolled back: the handler may try once more, or fail
+    });
+    return commit;
+  }
+
+  async #isCommitted(): Promise<boolean> {
+    const commit = this.#commit;
+    return (
+      commit !== undefined &&
+      commit.then(
+        () => true,
+        () => false,
+      )
+    );
   }
 }
 

@@ -1,14 +1,15 @@
 import { PgFlowError } from '../errors.js';
 import { createBatch } from '../postgres/batch.js';
 import type { Outcome, SettledTask } from '../postgres/change-rows.js';
+import type { TransactionClient } from '../postgres/database.js';
+import { pause } from '../postgres/pause.js';
 import type { Store, TaskEnd } from '../postgres/store.js';
 import type { Change, TaskFact } from '../run/change.js';
 import { errorText } from '../run/error-text.js';
 import type { AttemptEnd, Execution } from './execution.js';
-import { pause } from './pause.js';
 
 export interface SettlerPorts {
-  readonly store: Pick<Store, 'settleTasks' | 'returnTasks'>;
+  readonly store: Pick<Store, 'settleTasks' | 'returnTasks' | 'commitTask'>;
   /** Changes that are committed, in this order. */
   onChanges(changes: readonly Change[]): void;
   /** Tasks are queued. */
@@ -64,6 +65,19 @@ export class Settler {
       if (this.#closed) return;
       await this.#endAsFailed(execution, error);
     }
+  }
+
+  /**
+   * Runs `fn` in a transaction of its own and completes the task with what it returns, all or nothing.
+   *
+   * @throws {PgFlowError} `ABORTED` when the attempt no longer counts; whatever `fn` throws. Rolled back then.
+   */
+  async commit(execution: Execution, fn: (tx: TransactionClient) => unknown): Promise<void> {
+    const { task } = execution;
+    const { outcome, output } = await this.#ports.store.commitTask(task, fn);
+    this.#begun.delete(execution);
+    if (outcome) this.#publish([{ execution, end: { outcome: 'completed', output } }], outcome);
+    else this.#ports.onUncertain([task.runId]);
   }
 
   forget(execution: Execution): void {

@@ -1,8 +1,8 @@
 import { hostname } from 'node:os';
+import { pause } from '../postgres/pause.js';
 import type { ClaimedTask, Store, TaskKey } from '../postgres/store.js';
 import { freezeDeep } from '../run/freeze.js';
 import { Execution, type Handler } from './execution.js';
-import { pause } from './pause.js';
 import { Settler, type SettlerPorts } from './settler.js';
 
 export interface WorkerOptions {
@@ -91,6 +91,13 @@ export class Worker {
     this.#claim();
   }
 
+  /** The run has failed or was cancelled: aborts its handlers without waiting for the next heartbeat. */
+  abandon(runId: string): void {
+    for (const execution of this.#active) {
+      if (execution.task.runId === runId) execution.giveUp('lost');
+    }
+  }
+
   /**
    * Stops claiming, waits `grace` seconds for the handlers, aborts the rest and gives their tasks back
    * without costing an attempt. Resolves when nothing of this worker is left.
@@ -108,7 +115,8 @@ export class Worker {
     clearTimeout(this.#nextBeat);
     this.#settler.close();
     await this.#beating;
-    await this.#ports.store.removeWorker(this.#workerId).catch(() => {});
+    // What could not be told to the database is rescued when the lease ends.
+    if (this.#held.size === 0) await this.#ports.store.removeWorker(this.#workerId).catch(() => {});
     this.#enter('stopped');
   }
 
@@ -118,7 +126,13 @@ export class Worker {
 
   async #register(): Promise<void> {
     const sent = performance.now();
-    this.#workerId = await this.#ports.store.registerWorker(this.#name, this.#options.lease);
+    const { lease, concurrency } = this.#options;
+    this.#workerId = await this.#ports.store.registerWorker({
+      name: this.#name,
+      lease,
+      concurrency,
+      handlerIds: this.#handlerIds,
+    });
     this.#lastBeat = sent;
   }
 
@@ -149,6 +163,7 @@ export class Worker {
         const due = await this.#ports.store.nextDue(this.#handlerIds);
         if (this.#wakes === wakes) this.#sleep(due);
       } catch (error) {
+        if (wasTakenForDead(error)) this.#loseLease();
         if (failures === 0) this.#ports.onError('Claiming tasks failed; trying again', error);
         await pause(failures);
         failures += 1;
@@ -173,7 +188,11 @@ export class Worker {
       const { input, deps = {} } = shared.get(`${task.runId}:${task.stepIndex}`) ?? task;
       // The tasks of a map share one parsed input: none may alter it under the others.
       if (handler.step.kind === 'map') freezeDeep([input, deps]);
-      void this.#execute(new Execution(task, handler), input, deps);
+      void this.#execute(
+        new Execution(task, handler, (execution, fn) => this.#settler.commit(execution, fn)),
+        input,
+        deps,
+      );
     }
   }
 
@@ -188,7 +207,7 @@ export class Worker {
     const end = await execution.run(input, deps);
     this.#active.delete(execution);
     this.#claim();
-    if (end === 'lost') this.#settler.forget(execution);
+    if (end === 'lost' || end === 'committed') this.#settler.forget(execution);
     else if (end === 'stopping') await this.#giveBack(execution);
     else await this.#settler.end(execution, end);
     this.#held.delete(execution);
@@ -229,13 +248,14 @@ export class Worker {
     const sent = performance.now();
     const held = [...this.#held];
     const leaseEnds = setTimeout(
-      () => this.#loseLease(held),
+      () => this.#loseLease(),
       Math.max(0, this.#lastBeat + this.#options.lease * 900 - sent),
     );
     try {
       if (this.#workerId !== NOBODY) await this.#renew(held, sent);
       await this.#rescue();
     } catch (error) {
+      if (wasTakenForDead(error)) this.#loseLease();
       this.#ports.onError('The heartbeat failed', error);
     } finally {
       clearTimeout(leaseEnds);
@@ -245,7 +265,7 @@ export class Worker {
   async #renew(held: readonly Execution[], sent: number): Promise<void> {
     const { store } = this.#ports;
     const tasks = held.map(({ task }) => task);
-    const lost = await store.heartbeat(this.#workerId, this.#name, this.#options.lease, tasks);
+    const lost = await store.heartbeat(this.#workerId, this.#options.lease, tasks);
     this.#lastBeat = sent;
     const keys = new Set(lost.map(keyOf));
     for (const execution of held) {
@@ -253,10 +273,10 @@ export class Worker {
     }
   }
 
-  /** Not renewed in time, others will take the tasks: no handler may still be at work then. */
-  #loseLease(held: readonly Execution[]): void {
+  /** Others take the tasks, so no handler may still be at work. It registers again before its next claim. */
+  #loseLease(): void {
     this.#workerId = NOBODY;
-    for (const execution of held) execution.giveUp('lost');
+    for (const execution of this.#held) execution.giveUp('lost');
   }
 
   async #rescue(): Promise<void> {
@@ -274,4 +294,9 @@ export class Worker {
 
 function keyOf({ runId, stepIndex, taskIndex, claim }: TaskKey): string {
   return `${runId}:${stepIndex}:${taskIndex}:${claim}`;
+}
+
+/** The database has no such worker any more. */
+function wasTakenForDead(error: unknown): boolean {
+  return (error as { code?: string }).code === 'PF007';
 }

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
-import { PGlite } from '@electric-sql/pglite';
-import type { Database } from '../database.js';
+import { PGlite, type PGliteInterface, type Transaction } from '@electric-sql/pglite';
+import type { Database, Queryable } from '../database.js';
 import { lockDirectory } from './lock-file.js';
 
 const text = (value: string) => value;
@@ -32,21 +32,21 @@ export async function openPglite(given: PGlite | { directory: string } | 'memory
   }
 }
 
+function engineOn(tx: PGliteInterface | Transaction): Queryable {
+  return {
+    query: async (sql, params) => (await tx.query(sql, params as unknown[], { parsers })).rows as never,
+  };
+}
+
 function fromPglite(db: PGlite, location: string, end: () => Promise<void>): Database {
   let closing: Promise<void> | undefined;
   return {
     kind: 'pglite',
     location,
-    query: async (sql, params) => (await db.query(sql, params as unknown[], { parsers })).rows as never,
+    ...engineOn(db),
     transaction: (fn) =>
-      db.transaction((tx) =>
-        fn({
-          query: async (sql, params) => (await tx.query(sql, params as unknown[], { parsers })).rows as never,
-          exec: async (sql) => {
-            await tx.exec(sql);
-          },
-        }),
-      ) as never,
+      db.transaction((tx) => fn({ ...engineOn(tx), exec: async (sql) => void (await tx.exec(sql)) })),
+    userTransaction: (fn) => db.transaction((tx) => fn(tx, engineOn(tx))),
     async listen(channel, onPayload) {
       const stop = await db.listen(channel, onPayload);
       return { ping: async () => {}, stop: () => stop() };

@@ -1,7 +1,7 @@
 -- Renews a worker's lease and returns those of its claims that were lost: cancelled with their run, or
--- handed to another worker. A worker that was taken for dead comes back to life; its tasks do not.
+-- handed to another worker. Raises PF007 when the worker was taken for dead: it must register again.
 create function pgflow.heartbeat(
-  worker_id int, name text, lease float8,
+  worker_id int, lease float8,
   run_ids uuid[], step_indexes int[], task_indexes int[], claims int[]
 ) returns table (run_id uuid, step_index int, task_index int, claim int)
 language plpgsql volatile
@@ -10,10 +10,11 @@ set enable_bitmapscan = off set jit = off set plan_cache_mode = force_generic_pl
 as $$
 #variable_conflict use_column
 begin
-  insert into pgflow.workers as w (worker_id, name, started_at, expires_at)
-  overriding system value
-  values (heartbeat.worker_id, heartbeat.name, pgflow.now(), pgflow.now() + pg_catalog.make_interval(secs => lease))
-  on conflict (worker_id) do update set expires_at = excluded.expires_at;
+  update pgflow.workers w set expires_at = pgflow.now() + pg_catalog.make_interval(secs => lease)
+  where w.worker_id = heartbeat.worker_id;
+  if not found then
+    raise exception using errcode = 'PF007', message = heartbeat.worker_id::text;
+  end if;
 
   return query
   select b.run_id, b.step_index, b.task_index, b.claim

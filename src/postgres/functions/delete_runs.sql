@@ -1,0 +1,11 @@
+-- Deletes runs with all that belongs to them, and tells their watchers; returns the ids. The caller holds their locks.
+create function pgflow.delete_runs(run_ids uuid[]) returns setof uuid
+language plpgsql volatile
+set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_bitmapscan = off set jit = off
+as $$
+begin
+  delete from pgflow.step_tasks t using unnest(run_ids) d(run_id) where t.run_id = d.run_id;
+  delete from pgflow.step_states t using unnest(run_ids) d(run_id) where t.run_id = d.run_id;
+  return query delete from pgflow.runs t using unnest(run_ids) d(run_id) where t.run_id = d.run_id returning t.run_id;
+end $$;
