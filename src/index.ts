@@ -13,6 +13,7 @@ import { registrationOf } from './postgres/registration.js';
 import { checkSchemaName } from './postgres/schema.js';
 import { createStarter, type Started, type StartOptions } from './postgres/starter.js';
 import { Store } from './postgres/store.js';
+import { TaskStore } from './postgres/task-store.js';
 import { memoryPubSub } from './pubsub/memory.js';
 import { mergePubSub } from './pubsub/merged.js';
 import { type PostgresPubSub, postgresPubSub } from './pubsub/postgres.js';
@@ -179,6 +180,7 @@ export async function createPgFlow(options: PgFlowOptions = {}): Promise<PgFlow>
 class Runtime implements PgFlow {
   #mode: 'created' | 'started' | 'stopped' = 'created';
   readonly #database: Database;
+  readonly #schema: string;
   readonly #store: Store;
   readonly #topics: Topics;
   readonly #notifications: PubSub;
@@ -198,6 +200,7 @@ class Runtime implements PgFlow {
     handlers: ReadonlyMap<number, Handler>,
   ) {
     this.#database = database;
+    this.#schema = schema;
     this.#store = store;
     this.#topics = topicsOf(schema);
     this.#notifications = (isPostgresPubSub(options.pubsub) ? options.pubsub : postgresPubSub()).open({
@@ -292,7 +295,7 @@ class Runtime implements PgFlow {
 
   #createWorker(handlers: ReadonlyMap<number, Handler>, options: WorkerOptions | undefined): Worker {
     const ports: WorkerPorts = {
-      store: this.#store,
+      store: new TaskStore(this.#database, this.#schema),
       handlers,
       onChanges: (changes) => this.#announce(changes),
       onReady: () => this.#wakeOthers(),

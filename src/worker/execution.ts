@@ -1,7 +1,7 @@
 import { NonRetryableError, PgFlowError, RetryAfterError } from '../errors.js';
 import type { AnyFlow, HandlerContext, StepDefinition } from '../flow/flow.js';
 import type { TransactionClient } from '../postgres/database.js';
-import type { ClaimedTask } from '../postgres/store.js';
+import type { ClaimedTask } from '../postgres/task-store.js';
 import { errorText } from '../run/error-text.js';
 import { toStorableJson } from '../run/storable.js';
 
@@ -127,13 +127,10 @@ export class Execution {
   }
 
   async #isCommitted(): Promise<boolean> {
-    const commit = this.#commit;
-    return (
-      commit !== undefined &&
-      commit.then(
-        () => true,
-        () => false,
-      )
+    if (!this.#commit) return false;
+    return this.#commit.then(
+      () => true,
+      () => false,
     );
   }
 }

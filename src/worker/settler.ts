@@ -3,13 +3,13 @@ import { createBatch } from '../postgres/batch.js';
 import type { Outcome, SettledTask } from '../postgres/change-rows.js';
 import type { TransactionClient } from '../postgres/database.js';
 import { pause } from '../postgres/pause.js';
-import type { Store, TaskEnd } from '../postgres/store.js';
+import type { TaskEnd, TaskStore } from '../postgres/task-store.js';
 import type { Change, TaskFact } from '../run/change.js';
 import { errorText } from '../run/error-text.js';
 import type { AttemptEnd, Execution } from './execution.js';
 
 export interface SettlerPorts {
-  readonly store: Pick<Store, 'settleTasks' | 'returnTasks' | 'commitTask'>;
+  readonly store: Pick<TaskStore, 'settleTasks' | 'returnTasks' | 'commitTask'>;
   /** Changes that are committed, in this order. */
   onChanges(changes: readonly Change[]): void;
   /** Tasks are queued. */

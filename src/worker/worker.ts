@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { pause } from '../postgres/pause.js';
-import type { ClaimedTask, Store, TaskKey } from '../postgres/store.js';
+import type { ClaimedTask, TaskKey, TaskStore } from '../postgres/task-store.js';
 import { freezeDeep } from '../run/freeze.js';
 import { Execution, type Handler } from './execution.js';
 import { Settler, type SettlerPorts } from './settler.js';
@@ -15,7 +15,7 @@ export interface WorkerOptions {
 }
 
 export interface WorkerPorts extends Omit<SettlerPorts, 'store'> {
-  readonly store: Store;
+  readonly store: TaskStore;
   /** By the id under which the database knows them. */
   readonly handlers: ReadonlyMap<number, Handler>;
 }
