@@ -46,7 +46,7 @@ describe('defineFlow', () => {
       .step('charge', { dependsOn: ['validate'] }, nothing)
       .map('notify', { over: 'validate', dependsOn: ['charge'] }, nothing)
       .map('all', nothing);
-    expect(flow.steps.map(({ options, handler, ...step }) => step)).toEqual([
+    expect(flow.steps.map(({ options, conditions, handler, ...step }) => step)).toEqual([
       { slug: 'validate', index: 0, kind: 'single', dependsOn: [], over: null },
       { slug: 'charge', index: 1, kind: 'single', dependsOn: ['validate'], over: null },
       { slug: 'notify', index: 2, kind: 'map', dependsOn: ['charge'], over: 'validate' },
@@ -109,14 +109,14 @@ describe('options', () => {
 
 describe('option-ranges', () => {
   const attempts = 'a whole number from 1 to 2147483647';
-  const fromZero = 'a number of seconds, 0 or more';
-  const aboveZero = 'a number of seconds, more than 0';
+  const delay = 'a number of seconds from 0 to 3153600000';
+  const timeout = 'a number of seconds, more than 0 and at most 2147483';
 
   it.each([
     ['maxAttempts', [0, -1, 1.5, Number.NaN, Infinity, 2 ** 31, '3', null, 1n], attempts],
-    ['baseDelay', [-1, -0.001, Number.NaN, Infinity, '1', null], fromZero],
-    ['timeout', [0, -1, Number.NaN, Infinity, '1', null], aboveZero],
-    ['startDelay', [-1, Number.NaN, Infinity, -Infinity, '1', null], fromZero],
+    ['baseDelay', [-1, -0.001, 3_153_600_000.5, Number.NaN, Infinity, '1', null], delay],
+    ['timeout', [0, -1, 2_147_483.5, Number.NaN, Infinity, '1', null], timeout],
+    ['startDelay', [-1, 3_153_600_001, Number.NaN, Infinity, -Infinity, '1', null], delay],
   ])('refuses %s out of range on a step and says the range', (name, values, allowed) => {
     const flow = untyped(defineFlow({ slug: 'f' }));
     for (const value of values) {
@@ -131,17 +131,20 @@ describe('option-ranges', () => {
     expect(refusal(() => defineFlow({ slug: 'f', maxAttempts: 0 }))).toBe(
       `\`maxAttempts\` of flow \`f\` must be ${attempts}, not 0.`,
     );
-    expect(refusal(() => defineFlow({ slug: 'f', baseDelay: -1 }))).toContain(fromZero);
-    expect(refusal(() => defineFlow({ slug: 'f', timeout: 0 }))).toContain(aboveZero);
+    expect(refusal(() => defineFlow({ slug: 'f', baseDelay: 3_153_600_001 }))).toContain(delay);
+    expect(refusal(() => defineFlow({ slug: 'f', timeout: 2_147_484 }))).toContain(timeout);
   });
 
-  it('accepts the ends of the ranges', () => {
-    const ends = { maxAttempts: 1, baseDelay: 0, timeout: 0.001, startDelay: 0 };
+  it.each([
+    { maxAttempts: 1, baseDelay: 0, timeout: 0.001, startDelay: 0 },
+    {
+      maxAttempts: 2_147_483_647,
+      baseDelay: 3_153_600_000,
+      timeout: 2_147_483,
+      startDelay: 3_153_600_000,
+    },
+  ])('accepts the ends of the ranges', (ends) => {
     expect(defineFlow({ slug: 'f' }).step('a', ends, nothing).steps[0]!.options).toEqual(ends);
-    expect(
-      defineFlow({ slug: 'f' }).step('a', { maxAttempts: 2 ** 31 - 1 }, nothing).steps[0]!.options
-        .maxAttempts,
-    ).toBe(2 ** 31 - 1);
   });
 
   it.each([
@@ -160,16 +163,24 @@ describe('option-ranges', () => {
     const flow = untyped(defineFlow({ slug: 'f' }).step('a', () => []));
     expect(refusal(() => flow.step('b', { retries: 3 }, nothing))).toBe(
       '`retries` is no option of step `b` of flow `f`. ' +
-        'Its options are `dependsOn`, `maxAttempts`, `baseDelay`, `timeout`, `startDelay`.',
+        'Its options are `dependsOn`, `maxAttempts`, `baseDelay`, `timeout`, `startDelay`, ' +
+        '`if`, `ifNot`, `whenUnmet`, `whenExhausted`.',
     );
     expect(refusal(() => flow.step('b', { over: 'a' }, nothing))).toContain(
       '`over` is no option of step `b`',
     );
     expect(refusal(() => flow.map('b', { dependsON: ['a'] }, nothing))).toContain('`over`, `dependsOn`');
-    expect(refusal(() => defineFlow({ slug: 'f', startDelay: 1 } as any))).toBe(
-      '`startDelay` is no option of flow `f`. Its options are `slug`, `input`, `maxAttempts`, `baseDelay`, `timeout`.',
-    );
   });
+
+  it.each(['startDelay', 'dependsOn', 'if', 'ifNot', 'whenUnmet', 'whenExhausted'])(
+    'refuses the option %s of a step on a flow',
+    (name) => {
+      expect(refusal(() => defineFlow({ slug: 'f', [name]: 1 }))).toBe(
+        `\`${name}\` is no option of flow \`f\`. ` +
+          'Its options are `slug`, `input`, `maxAttempts`, `baseDelay`, `timeout`.',
+      );
+    },
+  );
 
   it('refuses options that are no object', () => {
     const flow = untyped(defineFlow({ slug: 'f' }));

@@ -54,6 +54,10 @@ export interface FlowOptions<Slug extends string = string, Schema = StandardSche
  * steps in their `dependsOn`. What they return is awaited and stored as JSON; `undefined` is stored as null.
  *
  * Options, for all steps unless a step says otherwise: `maxAttempts` 3, `baseDelay` 1 s, `timeout` 60 s.
+ * Of a step: `if` and `ifNot`, what the run's input (of a step that waits for others, their outputs by slug) must
+ * contain or must not; `whenUnmet` and `whenExhausted`, whether the step then fails or is skipped. In `deps` and in the
+ * run's output, a step that may have been skipped is an optional key.
+ *
  * Without a schema the input's type may be given: `defineFlow<{ orderId: string }>({ slug: 'process_order' })`.
  *
  * @throws {PgFlowError} `INVALID_DEFINITION`, from the call that adds what is wrong.
@@ -61,7 +65,8 @@ export interface FlowOptions<Slug extends string = string, Schema = StandardSche
  * const processOrder = defineFlow({ slug: 'process_order', input: z.object({ orderId: z.string() }) })
  *   .step('validate', async ({ input }) => load(input.orderId))
  *   .step('charge', { dependsOn: ['validate'], maxAttempts: 5 }, async ({ deps, signal }) => charge(deps.validate, signal))
- *   .map('notify', { over: 'validate' }, async ({ item, index }) => send(item, index));
+ *   .map('notify', { over: 'validate' }, async ({ item, index }) => send(item, index))
+ *   .step('refund', { dependsOn: ['charge'], if: { charge: { disputed: true } } }, async ({ deps }) => refund(deps.charge));
  */
 export function defineFlow<
   Input = any,
@@ -102,7 +107,7 @@ export interface Flow<in out Base extends FlowBase = any, in out Steps extends F
     Shaped<{
       input: Base['input'];
       startInput: Base['startInput'];
-      outputs: Steps['outputs'];
+      outputs: Steps[0];
       output: RunOutputOf<Steps>;
     }> {
   readonly kind: 'flow';
@@ -112,7 +117,7 @@ export interface Flow<in out Base extends FlowBase = any, in out Steps extends F
   step<const Slug extends string, Result>(
     slug: NewSlug<Slug, Steps>,
     handler: (context: StepContext<Base['input'], {}>) => Result,
-  ): Flow<Base, Added<Steps, Slug, Jsonify<Awaited<Result>>>>;
+  ): Flow<Base, Added<Steps, Slug, Jsonify<Awaited<Result>>>['steps']>;
 
   /** Adds a step of one task. It runs when all steps in `dependsOn` have ended; a slug named twice there counts once. */
   step<
@@ -124,10 +129,10 @@ export interface Flow<in out Base extends FlowBase = any, in out Steps extends F
     Exhausted extends Consequence = 'fail',
   >(
     slug: NewSlug<Slug, Steps>,
-    options: SingleOptions<Dep, PatternOf<Base['input'], Steps, NoInfer<Dep>>, Unmet, Exhausted> &
+    options: SingleOptions<Dep, PatternOf<Base['input'], Steps[0], NoInfer<Dep>>, Unmet, Exhausted> &
       Named<Name>,
-    handler: (context: StepContext<Base['input'], DepsOf<Steps, Dep>>) => Result,
-  ): Flow<Base, Added<Steps, Slug, Jsonify<Awaited<Result>>, Dep, SkipOf<Name, Unmet, Exhausted>>>;
+    handler: (context: StepContext<Base['input'], DepsOf<Steps[0], Dep, Steps[2]>>) => Result,
+  ): Flow<Base, Added<Steps, Slug, Jsonify<Awaited<Result>>, Dep, SkipOf<Name, Unmet, Exhausted>>['steps']>;
 
   /** Adds a step with one task for each element of the run's input, which must be an array. */
   map<const Slug extends string, Result>(
@@ -137,7 +142,7 @@ export interface Flow<in out Base extends FlowBase = any, in out Steps extends F
       (context: HandlerContext<Base['input'], {}, ElementOf<Base['input']>>) => Result,
       'The input of this flow is no array: name the step to run over in `over`'
     >,
-  ): Flow<Base, Added<Steps, Slug, Jsonify<Awaited<Result>>[]>>;
+  ): Flow<Base, Added<Steps, Slug, Jsonify<Awaited<Result>>[]>['steps']>;
 
   /**
    * Adds a step with one task for each element of an array: the output of the step named in `over`, else the
@@ -154,17 +159,20 @@ export interface Flow<in out Base extends FlowBase = any, in out Steps extends F
     Exhausted extends Consequence = 'fail',
   >(
     slug: NewSlug<Slug, Steps>,
-    options: SingleOptions<Dep, PatternOf<Base['input'], Steps, NoInfer<Dep | Over>>, Unmet, Exhausted> &
+    options: SingleOptions<Dep, PatternOf<Base['input'], Steps[0], NoInfer<Dep | Over>>, Unmet, Exhausted> &
       IfArray<Base['input'], { readonly over?: Over }, { readonly over: Over }> &
       Named<Name>,
     handler: (
       context: HandlerContext<
         Base['input'],
-        DepsOf<Steps, Dep>,
-        ElementOf<[Over] extends [never] ? Base['input'] : Steps['outputs'][Over & keyof Steps['outputs']]>
+        DepsOf<Steps[0], Dep, Steps[2]>,
+        ElementOf<[Over] extends [never] ? Base['input'] : Steps[0][Over & keyof Steps[0]]>
       >,
     ) => Result,
-  ): Flow<Base, Added<Steps, Slug, Jsonify<Awaited<Result>>[], Dep | Over, SkipOf<Name, Unmet, Exhausted>>>;
+  ): Flow<
+    Base,
+    Added<Steps, Slug, Jsonify<Awaited<Result>>[], Dep | Over, SkipOf<Name, Unmet, Exhausted>>['steps']
+  >;
 }
 
 export interface SingleOptions<

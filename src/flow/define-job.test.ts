@@ -20,6 +20,7 @@ describe('defineJob', () => {
           dependsOn: [],
           over: null,
           options: { maxAttempts: 5, baseDelay: 1, timeout: 60, startDelay: 0 },
+          conditions: { if: undefined, ifNot: undefined, whenUnmet: 'skip', whenExhausted: 'fail' },
           handler: nothing,
         },
       ],
@@ -28,7 +29,7 @@ describe('defineJob', () => {
 
   it('cannot be altered', () => {
     const job = defineJob({ slug: 'j' }, nothing);
-    for (const part of [job, job.steps, job.steps[0], job.steps[0]!.options]) {
+    for (const part of [job, job.steps, job.steps[0], job.steps[0]!.options, job.steps[0]!.conditions]) {
       expect(Object.isFrozen(part)).toBe(true);
     }
   });
@@ -37,6 +38,7 @@ describe('defineJob', () => {
     ['a slug', () => defineJob({ slug: 'a-b' }, nothing), '`a-b` cannot be the slug of a job'],
     ['an option', () => defineJob({ slug: 'j', timeout: 0 }, nothing), '`timeout` of job `j` must be'],
     ['a name', () => defineJob({ slug: 'j', dependsOn: [] } as any, nothing), 'is no option of job `j`'],
+    ['a condition', () => defineJob({ slug: 'j', if: {} } as any, nothing), '`if` is no option of job `j`'],
     ['a schema', () => defineJob({ slug: 'j', input: {} as any }, nothing), 'The `input` of job `j`'],
     ['a handler', () => defineJob({ slug: 'j' }, undefined as any), 'The last argument of job `j`'],
     ['no options', () => defineJob(undefined as any, nothing), 'must be an object'],

@@ -48,6 +48,11 @@ export interface StepDefinition {
   readonly handler: (context: HandlerContext) => unknown;
 }
 
+/** A connection in a transaction, as the driver gives it: a `pg.PoolClient`, or a PGlite `Transaction`. */
+export interface TransactionClient {
+  query<Row = any>(text: string, values?: any[]): Promise<{ rows: Row[] }>;
+}
+
 /** What the handler of a single step is called with. */
 export interface StepContext<Input = any, Deps = any> {
   /** The run's input as it is stored: what the schema returned, as JSON. */
@@ -63,6 +68,19 @@ export interface StepContext<Input = any, Deps = any> {
   readonly signal: AbortSignal;
   /** `rootRunId:step:index`: the same in every attempt of this task and in every retry of its run. */
   readonly idempotencyKey: string;
+  /**
+   * Your rows and the task's completion in one transaction, both or neither: exactly-once effects in the same database.
+   * `fn` gets a connection in a transaction and returns the task's output, which is then complete; what the handler
+   * returns afterwards does not count. Rolled back, and rejecting, when `fn` throws or the attempt no longer counts.
+   * On the embedded database nothing else runs meanwhile, so `fn` must not wait for anything but its own queries.
+   *
+   * @example
+   * .step('charge', async ({ input, commit }) => commit(async (tx) => {
+   *   await tx.query('insert into charges (order_id) values ($1)', [input.orderId]);
+   *   return { charged: true };
+   * }))
+   */
+  commit<Output>(fn: (tx: TransactionClient) => Output | Promise<Output>): Promise<Output>;
 }
 
 /** What the handler of a map is called with, once for each element. The engine calls every handler with one. */

@@ -53,7 +53,7 @@ function faultOf(value: unknown, within: readonly object[]): string | null {
     case 'number':
       return Number.isFinite(value) ? null : `is ${value}`;
     case 'string':
-      return textFaultOf(value);
+      return unstorableIn('has', value);
     case 'object':
       return value === null ? null : objectFaultOf(value, within);
     default:
@@ -66,12 +66,8 @@ function objectFaultOf(object: object, within: readonly object[]): string | null
   if (within.length >= MAX_DEPTH) return `is nested more than ${MAX_DEPTH} levels deep`;
   if (Array.isArray(object)) return null;
   if (!isPlain(object)) return 'is an object of a class. Give its JSON';
-  return (
-    Object.keys(object)
-      .map(textFaultOf)
-      .find((fault) => fault !== null)
-      ?.replace('has', 'has a key with') ?? null
-  );
+  const faults = Object.keys(object).map((key) => unstorableIn('has a key with', key));
+  return faults.find((fault) => fault !== null) ?? null;
 }
 
 /** An object of another realm has another Object.prototype, which has no prototype either. */
@@ -82,11 +78,10 @@ export function isPlain(value: unknown): value is Readonly<Record<string, unknow
 }
 
 /** With the `u` flag a surrogate pair is one character, so only lone halves match. */
-function textFaultOf(text: string): string | null {
-  if (text.includes('\0')) return 'has a NUL character, which Postgres cannot store';
-  return /\p{Surrogate}/u.test(text)
-    ? 'has a lone surrogate (half of a character), which Postgres cannot store'
-    : null;
+function unstorableIn(has: string, text: string): string | null {
+  if (text.includes('\0')) return `${has} a NUL character, which Postgres cannot store`;
+  if (!/\p{Surrogate}/u.test(text)) return null;
+  return `${has} a lone surrogate (half of a character), which Postgres cannot store`;
 }
 
 function segment(key: string): string {

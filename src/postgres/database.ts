@@ -1,3 +1,5 @@
+import type { TransactionClient } from '../flow/flow.js';
+
 /** Runs one statement. Rows are objects; `json` and `jsonb` come parsed, times as text, `int4` and `float8` as numbers. */
 export interface Queryable {
   query<Row = Record<string, unknown>>(sql: string, params?: readonly unknown[]): Promise<Row[]>;
@@ -29,11 +31,6 @@ export interface Database extends Queryable {
   ): Promise<Listener>;
   /** Ends the connections that this driver opened, not those it was given. Idempotent. */
   close(): Promise<void>;
-}
-
-/** A connection in a transaction, as the driver gives it: a `pg.PoolClient`, or a PGlite `Transaction`. */
-export interface TransactionClient {
-  query<Row = any>(text: string, values?: any[]): Promise<{ rows: Row[] }>;
 }
 
 export interface Listener {

@@ -1,7 +1,8 @@
 import { PgFlowError } from '../errors.js';
+import type { TransactionClient } from '../flow/flow.js';
 import { toStorableJson } from '../run/storable.js';
 import { type ChangeRow, type Outcome, readOutcome } from './change-rows.js';
-import type { Database, Queryable, TransactionClient } from './database.js';
+import type { Database, Queryable } from './database.js';
 import { pause } from './pause.js';
 import { quoteIdentifier, RELEASE } from './schema.js';
 

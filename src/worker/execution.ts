@@ -1,6 +1,5 @@
 import { NonRetryableError, PgFlowError, RetryAfterError } from '../errors.js';
-import type { AnyFlow, HandlerContext, StepDefinition } from '../flow/flow.js';
-import type { TransactionClient } from '../postgres/database.js';
+import type { AnyFlow, HandlerContext, StepDefinition, TransactionClient } from '../flow/flow.js';
 import type { ClaimedTask } from '../postgres/task-store.js';
 import { errorText } from '../run/error-text.js';
 import { toStorableJson } from '../run/storable.js';
@@ -34,7 +33,7 @@ export class Execution {
   told = false;
   readonly #controller = new AbortController();
   readonly #commitTask: CommitTask;
-  #commit: Promise<void> | undefined;
+  #commit: Promise<unknown> | undefined;
   #giveUp: (why: Unsettled) => void = () => {};
 
   constructor(task: ClaimedTask, handler: Handler, commitTask: CommitTask) {
@@ -113,7 +112,7 @@ export class Execution {
     };
   }
 
-  #startCommit(fn: (tx: TransactionClient) => unknown): Promise<void> {
+  #startCommit(fn: (tx: TransactionClient) => unknown): Promise<any> {
     if (this.#commit) {
       const message = `Step \`${this.handler.step.slug}\` called commit again after a commit. Do all in one transaction.`;
       return Promise.reject(new PgFlowError('INVALID_INPUT', message));

@@ -1,7 +1,7 @@
 import { PgFlowError } from '../errors.js';
+import type { TransactionClient } from '../flow/flow.js';
 import { createBatch } from '../postgres/batch.js';
 import type { Outcome, SettledTask } from '../postgres/change-rows.js';
-import type { TransactionClient } from '../postgres/database.js';
 import { pause } from '../postgres/pause.js';
 import type { TaskEnd, TaskStore } from '../postgres/task-store.js';
 import type { Change, TaskFact } from '../run/change.js';
@@ -68,16 +68,18 @@ export class Settler {
   }
 
   /**
-   * Runs `fn` in a transaction of its own and completes the task with what it returns, all or nothing.
+   * Runs `fn` in a transaction of its own and completes the task with what it returns, all or nothing. Resolves to
+   * that, as JSON.
    *
    * @throws {PgFlowError} `ABORTED` when the attempt no longer counts; whatever `fn` throws. Rolled back then.
    */
-  async commit(execution: Execution, fn: (tx: TransactionClient) => unknown): Promise<void> {
+  async commit(execution: Execution, fn: (tx: TransactionClient) => unknown): Promise<unknown> {
     const { task } = execution;
     const { outcome, output } = await this.#ports.store.commitTask(task, fn);
     this.#begun.delete(execution);
     if (outcome) this.#publish([{ execution, end: { outcome: 'completed', output } }], outcome);
     else this.#ports.onUncertain([task.runId]);
+    return JSON.parse(output);
   }
 
   forget(execution: Execution): void {

@@ -13,7 +13,7 @@ as $$
 begin
   with placed as materialized (
     select b.run_id, s.step_index, s.step_slug, s.kind, s.dep_count, s.handler_id, r.input,
-      coalesce(greatest(b.run_at, moment), moment + pg_catalog.make_interval(secs => coalesce(b.delay, 0)))
+      greatest(b.run_at, moment + pg_catalog.make_interval(secs => coalesce(b.delay, 0)))
         + pg_catalog.make_interval(secs => h.start_delay) as available_at,
       case when s.dep_count > 0 then 'none'
         when (s.if_pattern is not null or s.if_not_pattern is not null)

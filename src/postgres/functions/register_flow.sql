@@ -36,8 +36,9 @@ begin
     select flow, _version, flow_shape, pg_catalog.jsonb_array_length(steps),
       (select min(s.slug) from pg_catalog.jsonb_to_recordset(steps) s(slug text, kind text, over int)
        where s.kind = 'map' and s.over is null),
-      exists (select from pg_catalog.jsonb_to_recordset(steps) s("dependsOn" jsonb, over int, "if" jsonb, "ifNot" jsonb)
-       where s."dependsOn" = '[]' and s.over is null and (s."if" is not null or s."ifNot" is not null)), _now;
+      exists (select from pg_catalog.jsonb_array_elements(steps) e
+       where e->'dependsOn' = '[]' and e->'over' = 'null'
+         and (e->'if' is not null or e->'ifNot' is not null)), _now;
 
     with given as (
       select (e.ordinality - 1)::int as step_index, e.value as definition, s.*,
