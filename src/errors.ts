@@ -17,6 +17,7 @@ export type PgFlowErrorCode =
   | 'SCHEMA_OUTDATED'
   | 'UNAUTHORIZED'
   | 'LIMIT_EXCEEDED'
+  | 'UNREACHABLE'
   | 'CLOSED';
 
 /** One reason why an input was refused: where (`orderId`, `lines.0.sku`; empty for the whole) and why. */
