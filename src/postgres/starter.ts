@@ -28,6 +28,8 @@ export interface Started {
   readonly created: boolean;
 }
 
+const UNIQUE_VIOLATION = '23505';
+
 /**
  * Starts runs. What is asked for at the same time goes to the database in one statement.
  * `onReady` is called when tasks are queued.
@@ -42,7 +44,7 @@ export function createStarter(
     most: 200,
     keyOf: (start) => start.runId,
     async run(starts) {
-      const outcome = await store.startFlows(starts);
+      const outcome = await startTogether(store, starts);
       if (outcome.ready) onReady();
       return readStarted(starts, outcome);
     },
@@ -56,6 +58,16 @@ export function createStarter(
     const outcome = await store.startFlows([request], true, fromClient(options.tx));
     return readStarted([request], outcome)[0]!;
   };
+}
+
+/** Another process may start the same id between our look and our insert: then the next look finds its run. */
+async function startTogether(store: Store, starts: readonly StartRequest[]): Promise<Outcome> {
+  try {
+    return await store.startFlows(starts);
+  } catch (error) {
+    if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
+    return store.startFlows(starts);
+  }
 }
 
 async function createRequest(

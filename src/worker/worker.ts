@@ -80,7 +80,7 @@ export class Worker {
     this.#enter('running');
     await this.#register();
     this.#scheduleBeat();
-    void this.#rescue();
+    this.#beating = this.#rescue();
     this.wake();
   }
 
@@ -106,7 +106,7 @@ export class Worker {
       await this.#drain(5000);
     }
     clearTimeout(this.#nextBeat);
-    this.#settler.close();
+    await this.#settler.close();
     await this.#beating;
     await this.#ports.store.removeWorker(this.#workerId).catch(() => {});
     this.#enter('stopped');

@@ -78,7 +78,7 @@ begin
 
   with placed as materialized (
     select b.run_id, s.step_index, s.step_slug, s.kind, s.dep_count, s.handler_id, r.input,
-      coalesce(greatest(b.run_at, _now), _now + pg_catalog.make_interval(secs => coalesce(b.delay, 0)))
+      greatest(b.run_at, _now + pg_catalog.make_interval(secs => coalesce(b.delay, 0)))
         + pg_catalog.make_interval(secs => h.start_delay) as available_at,
       case when s.dep_count > 0 then null when s.kind = 'single' then 1
         else pg_catalog.jsonb_array_length(r.input) end as tasks
