@@ -18,6 +18,7 @@ export type PgFlowErrorCode =
   | 'SCHEMA_IN_USE'
   | 'UNAUTHORIZED'
   | 'LIMIT_EXCEEDED'
+  | 'UNREACHABLE'
   | 'CLOSED';
 
 /** One reason why an input was refused: where (`orderId`, `lines.0.sku`; empty for the whole) and why. */

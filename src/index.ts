@@ -48,9 +48,9 @@ export type {
   StepOutput,
 } from './flow/flow.js';
 export type { Jsonify } from './flow/jsonify.js';
-export { LiveClient } from './live/live-client.js';
+export { LiveClient, type LiveResult } from './live/live-client.js';
 export type { LiveRun } from './live/live-run.js';
-export type { LiveSocket } from './live/live-socket.js';
+export type { LiveMessage, LiveSocket } from './live/live-socket.js';
 export type { Explanation, StepWait } from './postgres/explain-run.js';
 export type { ListOptions, RunList } from './postgres/list-runs.js';
 export type { StartOptions } from './postgres/starter.js';

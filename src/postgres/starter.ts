@@ -31,6 +31,8 @@ export interface Started {
   readonly created: boolean;
 }
 
+const UNIQUE_VIOLATION = '23505';
+
 /**
  * Starts runs. What is asked for at the same time goes to the database in one statement.
  * `onReady` is called when tasks are queued.
@@ -45,7 +47,7 @@ export function createStarter(
     most: 200,
     keyOf: (start) => start.runId,
     async run(starts) {
-      const outcome = await store.startFlows(starts);
+      const outcome = await startTogether(store, starts);
       if (outcome.ready) onReady();
       return readStarted(starts, outcome);
     },
@@ -59,6 +61,16 @@ export function createStarter(
     const outcome = await store.startFlowIn(queryIn(options.tx), request);
     return readStarted([request], outcome)[0]!;
   };
+}
+
+/** Another process may start the same id between our look and our insert: then the next look finds its run. */
+async function startTogether(store: Store, starts: readonly StartRequest[]): Promise<Outcome> {
+  try {
+    return await store.startFlows(starts);
+  } catch (error) {
+    if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
+    return store.startFlows(starts);
+  }
 }
 
 async function createRequest(

@@ -48,7 +48,7 @@ interface Envelope {
   readonly messages: readonly (readonly [topic: string, message: unknown])[];
 }
 
-type Mode = 'idle' | 'connecting' | 'listening' | 'lost' | 'closed';
+type Mode = 'idle' | 'connecting' | 'listening' | 'deaf' | 'lost' | 'closed';
 
 const MOST_BYTES = 7999;
 /** Topics are at most a schema's 63 bytes, `:run:` and a UUID; the envelope takes the rest. */
@@ -59,12 +59,15 @@ const PATIENCE = 5_000;
 const LONGEST_BACKOFF = 10_000;
 
 /**
- * Modes: `idle → connecting → listening → lost → listening …`, from any to `closed`. `idle` until the first
- * subscription. In `lost` it tries to connect again; messages of other processes are missed meanwhile.
+ * Modes: `idle → connecting → listening | deaf | lost`, `listening | deaf → lost → listening | deaf`, from any to `closed`.
+ * `idle` until the first subscription. `deaf`: it listens, and nothing arrives. In `lost` it tries to connect
+ * again. In `deaf` and `lost` messages of other processes are missed.
  */
 class NotifyPubSub implements PubSub {
   readonly maxBytes: number;
   #mode: Mode = 'idle';
+  /** What the watchers were told last. */
+  #connected = true;
   readonly #channel: NotificationChannel;
   readonly #id = crypto.randomUUID();
   readonly #topics = new Map<string, Set<(message: unknown) => void>>();
@@ -129,10 +132,10 @@ class NotifyPubSub implements PubSub {
   }
 
   #enter(mode: Mode): void {
-    const before = this.#mode;
     this.#mode = mode;
-    const connected = mode === 'listening';
-    if (connected === (before === 'listening') || mode === 'closed') return;
+    const connected = mode !== 'deaf' && mode !== 'lost';
+    if (connected === this.#connected || mode === 'closed') return;
+    this.#connected = connected;
     for (const watcher of [...this.#watchers]) callWatcher(watcher, connected);
   }
 
@@ -193,6 +196,7 @@ class NotifyPubSub implements PubSub {
         this.#failures = 0;
         this.#enter('listening');
       } else {
+        this.#enter('deaf');
         this.#warn();
       }
       this.#schedule(PING_INTERVAL, () => this.#check(listener));

@@ -38,6 +38,7 @@ export class Settler {
   readonly #ports: SettlerPorts;
   readonly #begun = new Set<Execution>();
   readonly #add: (item: Item) => Promise<boolean>;
+  readonly #telling = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -86,20 +87,28 @@ export class Settler {
     this.#begun.delete(execution);
   }
 
-  /** Gives up what cannot be told because the database is away; the leases will tell. */
-  close(): void {
+  /** Gives up what cannot be told because the database is away; the leases will tell. Resolves when nothing is under way. */
+  async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
+    await Promise.all(this.#telling);
   }
 
   #tellBegun(): void {
     this.#timer = undefined;
     for (const execution of this.#begun) {
-      this.#add({ execution, end: null }).catch((error) =>
-        this.#ports.onError('Could not tell that a task began', error),
-      );
+      const told = this.#tellBegin(execution).finally(() => this.#telling.delete(told));
+      this.#telling.add(told);
     }
     this.#begun.clear();
+  }
+
+  async #tellBegin(execution: Execution): Promise<void> {
+    try {
+      await this.#add({ execution, end: null });
+    } catch (error) {
+      if (!this.#closed) this.#ports.onError('Could not tell that a task began', error);
+    }
   }
 
   /** The database took the batch but not this end: it says why, as the attempt's failure. */

@@ -80,7 +80,7 @@ export class Worker {
     this.#enter('running');
     await this.#register();
     this.#scheduleBeat();
-    void this.#rescue();
+    this.#beating = this.#rescue();
     this.wake();
   }
 
@@ -113,7 +113,7 @@ export class Worker {
       await this.#drain(5000);
     }
     clearTimeout(this.#nextBeat);
-    this.#settler.close();
+    await this.#settler.close();
     await this.#beating;
     // What could not be told to the database is rescued when the lease ends.
     if (this.#held.size === 0) await this.#ports.store.removeWorker(this.#workerId).catch(() => {});

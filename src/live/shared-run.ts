@@ -1,0 +1,173 @@
+import type { PgFlowError } from '../errors.js';
+import { type Applied, applyChange } from '../run/apply-change.js';
+import type { Change, RunOrigin, StepChange } from '../run/change.js';
+import type { RunEvent } from '../run/event.js';
+import { eventsBetween } from '../run/events-between.js';
+import { isTerminalRun, type Run } from '../run/run.js';
+
+/** One who watches a shared run. None of these may throw. */
+export interface Watcher {
+  /** Whether `changed` needs the events; they cost something to derive. */
+  wantsEvents(): boolean;
+  /** There is a new snapshot; and the events that led to it, if anyone wants them. */
+  changed(events: readonly RunEvent[]): void;
+  /** `connected` or `caughtUp` is another now. */
+  freshened(): void;
+  /** Nothing comes any more: the run is gone or the watching was ended. */
+  ended(error: PgFlowError): void;
+}
+
+/**
+ * What one process knows of one run, shared by all who watch it.
+ *
+ * It holds the newest snapshot and the last change, and tells every watcher. It reads nothing: whoever
+ * feeds it (the tracker, the browser's event stream) brings the changes and says how fresh they are.
+ *
+ * Modes: `open` (more may come) → `settled` (the run has ended and stays as it is) | `ended` (gone or closed).
+ */
+export class SharedRun {
+  readonly runId: string;
+  #mode: 'open' | 'settled' | 'ended' = 'open';
+  #run: Run;
+  #last: Change;
+  /** By step: the seq that touched it last. */
+  #stepSeqs: number[] = [];
+  #connected = true;
+  #caughtUp = true;
+  #error: PgFlowError | null = null;
+  readonly #watchers = new Set<Watcher>();
+  readonly #untold: RunEvent[][] = [];
+  #telling = false;
+
+  private constructor(run: Run, first: Change) {
+    this.runId = run.runId;
+    this.#run = run;
+    this.#last = first;
+    this.#remember(run, first);
+  }
+
+  /** From a change with `since` 0, a snapshot; null when it is not whole. */
+  static from(snapshot: Change): SharedRun | null {
+    const applied = applyChange(null, snapshot);
+    return applied.kind === 'applied' ? new SharedRun(applied.run, snapshot) : null;
+  }
+
+  get run(): Run {
+    return this.#run;
+  }
+
+  get connected(): boolean {
+    return this.#mode === 'settled' || (this.#mode === 'open' && this.#connected);
+  }
+
+  get caughtUp(): boolean {
+    return this.#mode === 'settled' || (this.#mode === 'open' && this.#caughtUp);
+  }
+
+  /** Why nothing comes any more; null while something may, and of a run that has ended by itself. */
+  get ended(): PgFlowError | null {
+    return this.#error;
+  }
+
+  watch(watcher: Watcher): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  apply(change: Change): Applied['kind'] {
+    if (this.#mode === 'ended') return 'ignored';
+    const applied = applyChange(this.#run, change);
+    if (applied.kind === 'applied') this.#show(applied.run, change);
+    return applied.kind;
+  }
+
+  /** Takes a snapshot as it is, even if it is older: for when what was shown turned out not to be the row. */
+  replace(snapshot: Change): boolean {
+    if (this.#mode === 'ended') return false;
+    const applied = applyChange(null, snapshot);
+    if (applied.kind !== 'applied') return false;
+    this.#show(applied.run, snapshot);
+    return true;
+  }
+
+  setFreshness(connected: boolean, caughtUp: boolean): void {
+    if (connected === this.#connected && caughtUp === this.#caughtUp) return;
+    this.#connected = connected;
+    this.#caughtUp = caughtUp;
+    if (this.#mode === 'open') for (const watcher of [...this.#watchers]) watcher.freshened();
+  }
+
+  /** No more news, for this reason. A run that has ended by itself stays readable as it is. */
+  end(error: PgFlowError): void {
+    if (this.#mode === 'ended') return;
+    this.#error = error;
+    this.#enter('ended');
+    for (const watcher of [...this.#watchers]) watcher.ended(error);
+    this.#watchers.clear();
+  }
+
+  /**
+   * What a reader at `since` lacks: the last change as it came, with its tasks, if it starts there;
+   * else the values of today; the whole run for 0 and for a seq this run has not reached; null when nothing is newer.
+   */
+  changeSince(since: number): Change | null {
+    const { runId, seq } = this.#run;
+    if (since === seq) return null;
+    const from = Number.isInteger(since) && since > 0 && since < seq ? since : 0;
+    if (this.#last.since === from) return this.#last;
+    return {
+      runId,
+      since: from,
+      seq,
+      origin: from === 0 ? originOf(this.#run) : null,
+      run: this.#last.run,
+      steps: this.#stepsSince(from),
+      tasks: [],
+    };
+  }
+
+  #stepsSince(since: number): StepChange[] {
+    const steps = this.#run.stepStates.map((state, index) => ({ index, seq: this.#stepSeqs[index]!, state }));
+    return steps.filter((step) => step.seq > since).sort((a, b) => a.seq - b.seq || a.index - b.index);
+  }
+
+  #show(run: Run, change: Change): void {
+    const before = this.#run;
+    this.#run = run;
+    this.#last = change;
+    this.#remember(run, change);
+    this.#untold.push(this.#wantsEvents() ? eventsBetween(before, run, change) : []);
+    this.#tell();
+  }
+
+  /** A watcher may cause the next change while it is told of this one: each change is told to all before the next. */
+  #tell(): void {
+    if (this.#telling) return;
+    this.#telling = true;
+    for (let events = this.#untold.shift(); events !== undefined; events = this.#untold.shift()) {
+      for (const watcher of [...this.#watchers]) {
+        if (this.#watchers.has(watcher)) watcher.changed(events);
+      }
+    }
+    this.#telling = false;
+  }
+
+  #wantsEvents(): boolean {
+    for (const watcher of this.#watchers) if (watcher.wantsEvents()) return true;
+    return false;
+  }
+
+  #remember(run: Run, change: Change): void {
+    for (const step of change.steps) this.#stepSeqs[step.index] = step.seq;
+    this.#enter(isTerminalRun(run.status) ? 'settled' : 'open');
+  }
+
+  #enter(mode: 'open' | 'settled' | 'ended'): void {
+    if (this.#mode !== 'ended') this.#mode = mode;
+  }
+}
+
+function originOf(run: Run): RunOrigin {
+  const { flowSlug, version, input, startedAt, retryOf } = run;
+  return { flowSlug, version, input, startedAt, retryOf };
+}
