@@ -19,7 +19,7 @@ export type AttemptEnd =
 export type Unsettled = 'lost' | 'stopping' | 'committed';
 
 /** Runs `fn` and completes the task with what it returns, in one fenced transaction. */
-export type CommitTask = (execution: Execution, fn: (tx: TransactionClient) => unknown) => Promise<void>;
+export type CommitTask = (execution: Execution, fn: (tx: TransactionClient) => unknown) => Promise<unknown>;
 
 const NEVER = -1;
 /** The longest delay that a timer takes. */
