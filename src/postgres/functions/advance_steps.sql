@@ -64,8 +64,11 @@ begin
       from counted c
       cross join lateral (select h.start_delay from pgflow.handlers h where h.handler_id = c.handler_id offset 0) h
       left join lateral (
-        select t.output from pgflow.step_states t
-        where c.due in ('condition', 'tasks') and t.run_id = c.run_id and t.step_index = c.over offset 0
+        select case when c.over is null
+          then (select r.input from pgflow.runs r where r.run_id = c.run_id)
+          else (select t.output from pgflow.step_states t where t.run_id = c.run_id and t.step_index = c.over)
+          end as output
+        where c.kind = 'map' and c.due in ('condition', 'tasks') offset 0
       ) source on true
       left join lateral (
         select pgflow.is_unmet(c.if_pattern, c.if_not_pattern, coalesce(o.outputs, '{}')) as unmet
