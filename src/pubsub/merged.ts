@@ -6,7 +6,7 @@ import type { PubSub } from './pubsub.js';
  */
 export function mergePubSub(bus: PubSub, notifications: PubSub): PubSub {
   return {
-    maxBytes: bus.maxBytes,
+    payload: bus.payload,
     publish: (topic, message) => bus.publish(topic, message),
     async subscribe(topic, fn) {
       const stops = await Promise.all([bus.subscribe(topic, fn), notifications.subscribe(topic, fn)]);

@@ -6,9 +6,12 @@
  * the database). Adapters only carry: they know nothing of runs.
  */
 export interface PubSub {
-  /** How many bytes of JSON a message may have: what is larger is sent as a hint. 0: hints only. Default: any. */
-  readonly maxBytes?: number;
-  /** Sends JSON to all subscribers of the topic. Resolves when it was handed over, rejects when it surely was not. */
+  /** `hint`: changes are never to travel whole, only which run moved. Default `inline`. */
+  readonly payload?: 'inline' | 'hint';
+  /**
+   * Sends JSON to all subscribers of the topic. Resolves when it was handed over, rejects when it surely was not,
+   * with `LIMIT_EXCEEDED` when it is larger than the bus can carry.
+   */
   publish(topic: string, message: unknown): Promise<void>;
   /**
    * Calls `fn` for each message on the topic until `stop` is called. Resolves once messages

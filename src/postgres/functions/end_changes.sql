@@ -23,16 +23,7 @@ begin
     perform pgflow.cancel_steps(failed_runs, moment);
   end if;
 
-  update pgflow.runs r set
-    seq = r.seq + 1,
-    remaining_steps = r.remaining_steps - e.ended,
-    status = case when e.error is not null then 'failed'
-      when r.remaining_steps = e.ended then 'completed' else r.status end,
-    output = case when e.error is null and r.remaining_steps = e.ended then pgflow.run_output(r.run_id) end,
-    error = e.error,
-    completed_at = case when e.error is null and r.remaining_steps = e.ended then moment end,
-    failed_at = case when e.error is not null then moment end
-  from (
+  with counted as (
     select b.run_id, count(*) filter (where b.ended)::int as ended,
       (array_agg(b.error order by b.ordinality) filter (where b.error is not null))[1] as error
     from (
@@ -44,8 +35,36 @@ begin
       from unnest(failed_runs, failed_errors) with ordinality f(run_id, error, ordinality)
     ) b
     group by b.run_id
-  ) e
-  cross join lateral (select t.ctid as tid from pgflow.runs t where t.run_id = e.run_id offset 0) x
-  where r.ctid = x.tid;
+  ), judged as (
+    select r.*, c.ended, c.error, case when c.error is not null then 'failed'
+      when r.remaining_steps = c.ended then 'completed' else 'started' end as status
+    from counted c
+    cross join lateral (
+      select r.ctid as tid, r.run_id, r.flow_slug, r.version, r.remaining_steps from pgflow.runs r
+      where r.run_id = c.run_id offset 0
+    ) r
+  )
+  update pgflow.runs t set
+    seq = t.seq + 1,
+    remaining_steps = t.remaining_steps - j.ended,
+    status = j.status,
+    output = case when f.kind = 'job' then o.outputs -> 0 else coalesce(o.by_slug, case when j.status = 'completed' then '{}'::jsonb end) end,
+    error = j.error,
+    completed_at = case when j.status = 'completed' then moment end,
+    failed_at = case when j.status = 'failed' then moment end
+  from judged j
+  cross join lateral (select f.kind from pgflow.flows f where f.flow_slug = j.flow_slug offset 0) f
+  -- The output of a completed run: { leaf: output } of its completed leaf steps; of a job, its handler's.
+  left join lateral (
+    select pg_catalog.jsonb_object_agg(s.step_slug, s.output) as by_slug, pg_catalog.jsonb_agg(s.output) as outputs
+    from pgflow.step_states s
+    cross join lateral (
+      select 1 from pgflow.steps d
+      where d.flow_slug = j.flow_slug and d.version = j.version and d.step_index = s.step_index
+        and d.dependents = '{}' offset 0
+    ) leaf
+    where j.status = 'completed' and s.run_id = j.run_id and s.status = 'completed'
+  ) o on true
+  where t.ctid = j.tid;
   return _ready_at;
 end $$;

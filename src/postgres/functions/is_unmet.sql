@@ -1,7 +1,7 @@
 -- Whether a step's condition fails on a value: it does not contain `if_pattern`, or contains `if_not_pattern`.
 create function pgflow.is_unmet(if_pattern jsonb, if_not_pattern jsonb, value jsonb) returns boolean
-language sql immutable set search_path = ''
+language sql immutable   -- no `set`, so that it is inlined; its callers have set search_path
 as $$
-  select (if_pattern is not null and not value operator(pg_catalog.@>) if_pattern)
-    or (if_not_pattern is not null and value operator(pg_catalog.@>) if_not_pattern)
+  select (if_pattern is not null and not value @> if_pattern)
+    or (if_not_pattern is not null and value @> if_not_pattern)
 $$;
