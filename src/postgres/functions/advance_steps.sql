@@ -53,8 +53,11 @@ begin
         select h.start_delay from pgflow.handlers h where h.handler_id = s.handler_id offset 0
       ) h
       left join lateral (
-        select t.output from pgflow.step_states t
-        where x.remaining_deps = e.parents and t.run_id = e.run_id and t.step_index = s.over offset 0
+        select case when s.over is null
+          then (select r.input from pgflow.runs r where r.run_id = e.run_id)
+          else (select t.output from pgflow.step_states t where t.run_id = e.run_id and t.step_index = s.over)
+          end as output
+        where s.kind = 'map' and x.remaining_deps = e.parents offset 0
       ) source on true
     ), updated as (
       update pgflow.step_states t set

@@ -61,7 +61,10 @@ begin
   -- The input is stored once, in the run; only a map's elements are copied, each to its task.
   with asked as (
     select b.*, v.version, v.step_count,
-      v.root_map is not null and pg_catalog.jsonb_array_length(case when v.root_map is not null then b.input end) = 0 as empty
+      case when pg_catalog.jsonb_array_length(case when v.root_map is not null then b.input end) = 0 then exists (
+        select from pgflow.steps s
+        where s.flow_slug = b.flow_slug and s.version = v.version and s.kind = 'map' and s.dep_count = 0
+      ) end as empty
     from unnest(run_ids, flow_slugs, inputs, given_inputs)
       b(run_id, flow_slug, input, given_input)
     cross join lateral (select f.current_version from pgflow.flows f where f.flow_slug = b.flow_slug offset 0) f
