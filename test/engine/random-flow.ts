@@ -1,0 +1,64 @@
+import fc from 'fast-check';
+import { defineFlow, type Flow } from '../../src/flow/define-flow.js';
+import type { HandlerContext } from '../../src/flow/flow.js';
+
+export interface RandomStep {
+  readonly kind: 'single' | 'map';
+  /** Places among the steps before it, as fractions. */
+  readonly parents: readonly number[];
+  /** Of a map: the place of the step it runs over; of a low one: the run's input. */
+  readonly over: number;
+  /** How many elements its output has. */
+  readonly size: number;
+  /** How often one of its tasks fails before it succeeds; 3 is for good. */
+  readonly failures: number;
+  /** Milliseconds that its handler takes at most. */
+  readonly slowness: number;
+}
+
+export interface RandomFlow {
+  readonly steps: readonly RandomStep[];
+  readonly inputSize: number;
+}
+
+const fraction = fc.double({ min: 0, max: 0.999, noNaN: true });
+
+/** Flows of any shape: single and map steps, empty maps, handlers that fail once or for good. */
+export const randomFlow: fc.Arbitrary<RandomFlow> = fc.record({
+  inputSize: fc.integer({ min: 0, max: 4 }),
+  steps: fc.array(
+    fc.record({
+      kind: fc.constantFrom('single' as const, 'map' as const),
+      parents: fc.array(fraction, { maxLength: 3 }),
+      over: fraction,
+      size: fc.integer({ min: 0, max: 4 }),
+      failures: fc.oneof({ weight: 8, arbitrary: fc.constant(0) }, fc.integer({ min: 1, max: 3 })),
+      slowness: fc.constantFrom(0, 0, 5, 20),
+    }),
+    { minLength: 1, maxLength: 6 },
+  ),
+});
+
+export const inputOf = ({ inputSize }: RandomFlow) => Array.from({ length: inputSize }, (_, i) => i);
+
+/** Makes a flow of it. Its handlers are as slow as `random` says. */
+export function buildFlow(slug: string, { steps }: RandomFlow, random: () => number): Flow {
+  let flow: Flow = defineFlow({ slug, maxAttempts: 3, baseDelay: 0.001 });
+  for (const [i, step] of steps.entries()) {
+    const name = (place: number) => `s${Math.floor(place * i)}`;
+    const dependsOn = i === 0 ? [] : [...new Set(step.parents.map(name))];
+    const handler = handlerOf(step, random);
+    if (step.kind === 'single') flow = flow.step(`s${i}`, { dependsOn }, handler as never);
+    else if (i === 0 || step.over < 0.3) flow = flow.map(`s${i}`, { dependsOn }, handler);
+    else flow = flow.map(`s${i}`, { dependsOn, over: name(step.over) }, handler);
+  }
+  return flow;
+}
+
+function handlerOf({ kind, size, failures, slowness }: RandomStep, random: () => number) {
+  return async ({ index, item, attempt }: HandlerContext) => {
+    if (slowness > 0) await new Promise((resolve) => setTimeout(resolve, random() * slowness));
+    if (attempt <= failures && index === 0) throw new Error(`attempt ${attempt} of task ${index}`);
+    return kind === 'map' ? { item, index } : Array.from({ length: size }, (_, i) => `element ${i}`);
+  };
+}
