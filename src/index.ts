@@ -5,8 +5,11 @@ import type { AnyFlow, FlowStartInput } from './flow/flow.js';
 import type { LiveRun } from './live/live-run.js';
 import { createTracker, type Tracker } from './live/tracker.js';
 import type { Database } from './postgres/database.js';
+import { type Diagnosis, diagnose } from './postgres/doctor.js';
 import { type Explanation, explainRun } from './postgres/explain-run.js';
+import { type Health, HealthCheck } from './postgres/health.js';
 import { type ListOptions, listRuns, type RunList } from './postgres/list-runs.js';
+import { type FlowMetrics, Maintenance, type PruneOptions } from './postgres/maintenance.js';
 import { checkSchema, migrate } from './postgres/migrate.js';
 import { type DatabaseOption, openDatabase } from './postgres/open-database.js';
 import { registrationOf } from './postgres/registration.js';
@@ -25,8 +28,9 @@ import { encodeHint } from './run/codec.js';
 import { errorText } from './run/error-text.js';
 import type { Run, RunStatus } from './run/run.js';
 import { checkRunId, isRunId } from './run/run-id.js';
+import type { ClaimLatency } from './worker/claim-latency.js';
 import type { Handler } from './worker/execution.js';
-import { Worker, type WorkerOptions, type WorkerPorts } from './worker/worker.js';
+import { Worker, type WorkerLoad, type WorkerOptions, type WorkerPorts } from './worker/worker.js';
 
 export {
   type InputIssue,
@@ -51,14 +55,28 @@ export type { Jsonify } from './flow/jsonify.js';
 export { LiveClient, type LiveResult } from './live/live-client.js';
 export type { LiveRun } from './live/live-run.js';
 export type { LiveMessage, LiveSocket } from './live/live-socket.js';
+export type { Diagnosis } from './postgres/doctor.js';
 export type { Explanation, StepWait } from './postgres/explain-run.js';
+export type { Finding } from './postgres/finding.js';
+export type { Health } from './postgres/health.js';
 export type { ListOptions, RunList } from './postgres/list-runs.js';
+export type { FlowMetrics, PruneOptions } from './postgres/maintenance.js';
 export type { StartOptions } from './postgres/starter.js';
 export { memoryPubSub } from './pubsub/memory.js';
 export { postgresPubSub } from './pubsub/postgres.js';
 export type { PubSub } from './pubsub/pubsub.js';
 export type { EventType, RunEvent } from './run/event.js';
 export type { Run, RunError, RunStatus, StepState, StepStatus } from './run/run.js';
+export type { ClaimLatency } from './worker/claim-latency.js';
+
+export interface Metrics {
+  /** One for each flow and job that some process has registered, by slug. */
+  readonly flows: FlowMetrics[];
+  /** Of the last 1,000 tasks that this process claimed; null before the first. */
+  readonly claimLatency: ClaimLatency | null;
+  /** Null when this process only starts and watches. */
+  readonly worker: WorkerLoad | null;
+}
 
 export interface PgFlowOptions {
   /** Where everything is stored. Default: the embedded PGlite in `.pgflow/`. */
@@ -145,7 +163,47 @@ export interface PgFlow {
    * @throws {PgFlowError} `RUN_NOT_FOUND`, `INVALID_RUN_ID`.
    */
   track<F extends AnyFlow = any>(runId: string): Promise<LiveRun<F>>;
+  /**
+   * Deletes runs that ended long ago, with all that belongs to them, in small transactions: workers go on meanwhile.
+   * Runs under way never go. Who still watches a run that went gets `RUN_NOT_FOUND`. An aborted `signal` ends it after
+   * the batch under way; what was deleted until then is counted.
+   *
+   * @throws {PgFlowError} `INVALID_INPUT`.
+   * @example
+   * const { pruned } = await pgflow.prune({ olderThan: '30d' });
+   */
+  prune(options: PruneOptions): Promise<{ pruned: number }>;
+  /**
+   * Deletes a flow or job: its definition and all its runs, those under way too. Handlers of it that are at work
+   * abort, and nothing that they do counts any more. It can be started again when a process registers it anew.
+   *
+   * @returns how many runs went.
+   * @throws {PgFlowError} `FLOW_NOT_FOUND`.
+   */
+  deleteFlow(slug: string): Promise<{ deleted: number }>;
+  /**
+   * How much there is to do, by flow, and how soon it is begun: for a page, or a scrape every few seconds.
+   *
+   * `failedWithin`: how far back failed runs are counted, seconds or a text such as `'15m'`. Default `'1h'`.
+   *
+   * @throws {PgFlowError} `INVALID_INPUT`.
+   */
+  metrics(options?: { readonly failedWithin?: number | string }): Promise<Metrics>;
+  /**
+   * Whether this process can do its work: `ok` is for a readiness probe. Never rejects, and answers within a few
+   * seconds, even when the database hangs.
+   */
+  health(): Promise<Health>;
+  /**
+   * Looks at all that the library needs of its database, and says of each thing what to do: tables, indexes and
+   * functions, notifications, dead rows, old transactions, workers, tasks that nobody knows. Reads only, never
+   * rejects, takes seconds when something is wrong. `npx pgflow-live doctor` prints it.
+   */
+  doctor(): Promise<Diagnosis>;
 }
+
+/** The seq of a hint that says that a run is gone: no run gets there. */
+const GONE = 2 ** 31 - 1;
 
 /**
  * Opens the database, brings its schema up to date, registers the flows, and wires worker, pubsub and live runs.
@@ -188,6 +246,10 @@ class Runtime implements PgFlow {
   readonly #tracker: Tracker;
   readonly #worker: Worker | undefined;
   readonly #startRun: ReturnType<typeof createStarter>;
+  readonly #maintenance: Maintenance;
+  readonly #healthCheck: HealthCheck;
+  /** The buses that told that their messages get lost. */
+  readonly #deaf = new Set<PubSub>();
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -212,6 +274,11 @@ class Runtime implements PgFlow {
     if (options.worker !== false && handlers.size > 0)
       this.#worker = this.#createWorker(handlers, options.worker);
     this.#startRun = createStarter(store, definitions, () => this.#wakeAll());
+    this.#maintenance = new Maintenance(database, schema);
+    this.#healthCheck = new HealthCheck(database, schema);
+    for (const bus of new Set([this.#notifications, this.#pubsub])) {
+      bus.onConnection?.((connected) => void (connected ? this.#deaf.delete(bus) : this.#deaf.add(bus)));
+    }
   }
 
   async start(): Promise<void> {
@@ -278,6 +345,45 @@ class Runtime implements PgFlow {
     return explainRun(this.#store, run);
   }
 
+  async prune(options: PruneOptions): Promise<{ pruned: number }> {
+    this.#refuseStopped();
+    return { pruned: await this.#maintenance.prune(options, (runIds) => this.#tellGone(runIds)) };
+  }
+
+  async deleteFlow(slug: string): Promise<{ deleted: number }> {
+    this.#refuseStopped();
+    const deleted = await this.#maintenance.deleteFlow(slug, (runIds) => {
+      this.#tellGone(runIds);
+      for (const runId of runIds) this.#abandon(runId, 'cancelled');
+    });
+    if (deleted !== null) return { deleted };
+    throw new PgFlowError('FLOW_NOT_FOUND', `There is no flow \`${slug}\`; nothing was deleted.`, {
+      data: { flowSlug: slug },
+    });
+  }
+
+  async metrics({ failedWithin }: { failedWithin?: number | string } = {}): Promise<Metrics> {
+    this.#refuseStopped();
+    return {
+      flows: await this.#maintenance.readMetrics(failedWithin),
+      claimLatency: this.#worker?.claimLatency ?? null,
+      worker: this.#worker?.load ?? null,
+    };
+  }
+
+  health(): Promise<Health> {
+    const isEnding = this.#mode === 'stopped';
+    return this.#healthCheck.read({
+      isStopped: isEnding && this.#worker?.mode !== 'draining',
+      worker: this.#worker,
+      listening: this.#deaf.size === 0,
+    });
+  }
+
+  doctor(): Promise<Diagnosis> {
+    return diagnose(this.#database, this.#schema);
+  }
+
   async #findRun(runId: string): Promise<Run> {
     const run = await this.getRun(runId);
     if (run) return run;
@@ -333,6 +439,13 @@ class Runtime implements PgFlow {
       publishChange(this.#pubsub, this.#topics, change).catch(() => {});
       const { status } = change.run;
       if (status === 'failed' || status === 'cancelled') this.#abandon(change.runId, status);
+    }
+  }
+
+  #tellGone(runIds: readonly string[]): void {
+    for (const runId of runIds) {
+      this.#tracker.hint(runId, GONE);
+      this.#pubsub.publish(this.#topics.run(runId), encodeHint(runId, GONE)).catch(() => {});
     }
   }
 

@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import { PgFlowError } from '../errors.js';
 import type { Database } from '../postgres/database.js';
 import { openDatabase } from '../postgres/open-database.js';
 import { checkSchemaName } from '../postgres/schema.js';
@@ -30,4 +32,18 @@ export async function withDatabase<T>(
   } finally {
     await database.close();
   }
+}
+
+/**
+ * The URL of a database that is there already, or undefined for the embedded one.
+ *
+ * @throws {PgFlowError} `DATABASE_UNAVAILABLE` when none is named and there is no embedded one here.
+ */
+export function existingDatabase(options: DatabaseOptions): string | undefined {
+  const url = (options.database ?? process.env.DATABASE_URL) || undefined;
+  if (url !== undefined || existsSync('.pgflow')) return url;
+  throw new PgFlowError(
+    'DATABASE_UNAVAILABLE',
+    'Neither --database nor DATABASE_URL is set, and there is no embedded database in .pgflow/ here. Set one of them, or run this where .pgflow/ is.',
+  );
 }

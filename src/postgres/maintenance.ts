@@ -6,7 +6,7 @@ import { quoteIdentifier } from './schema.js';
 export interface PruneOptions {
   /** Runs that ended longer ago than this go: seconds, or a text such as `'30d'` or `'12h'`. */
   readonly olderThan: number | string;
-  /** Runs that one transaction deletes. Default 500. */
+  /** Runs that one transaction deletes, 1 to 10,000. Default 500. */
   readonly batch?: number;
   /** Stops after the batch under way. */
   readonly signal?: AbortSignal;
@@ -29,6 +29,9 @@ export interface FlowMetrics {
 }
 
 const DEFAULT_BATCH = 500;
+const MOST_BATCH = 10_000;
+/** A thousand years: PostgreSQL's times do not go back for ever. */
+const MOST_SECONDS = 1_000 * 365 * 86_400;
 const DEFAULT_FAILED_WITHIN = '1h';
 
 /** What keeps the tables small and tells how they fare. */
@@ -43,7 +46,7 @@ export class Maintenance {
 
   /** Deletes ended runs in small transactions; `onGone` hears of each batch when it is committed. */
   async prune(options: PruneOptions, onGone: (runIds: readonly string[]) => void): Promise<number> {
-    const seconds = readDuration(options.olderThan, 'prune({ olderThan })') / 1000;
+    const seconds = readSeconds(options.olderThan, 'prune({ olderThan })');
     return this.#deleteAll(options, onGone, (batch) =>
       this.#database.query<{ run_id: string }>(
         `select run_id from ${this.#name}.prune_runs(${this.#name}.now() - make_interval(secs => $1), $2) run_id`,
@@ -56,18 +59,22 @@ export class Maintenance {
   async deleteFlow(slug: string, onGone: (runIds: readonly string[]) => void): Promise<number | null> {
     const known = await this.#database.query(`select from ${this.#name}.flows where flow_slug = $1`, [slug]);
     if (known.length === 0) return null;
-    return this.#deleteAll({}, onGone, (batch) =>
-      this.#database.query<{ run_id: string }>(
-        `select run_id from ${this.#name}.delete_flow($1, $2) run_id`,
-        [slug, batch],
-      ),
-    );
+    const deleteRuns = () =>
+      this.#deleteAll({}, onGone, (batch) =>
+        this.#database.query<{ run_id: string }>(
+          `select run_id from ${this.#name}.delete_flow($1, $2) run_id`,
+          [slug, batch],
+        ),
+      );
+    const deleted = await deleteRuns();
+    // A start may have been committed between the last look for runs and the end of the definition.
+    return deleted + (await deleteRuns());
   }
 
   async readMetrics(failedWithin: number | string = DEFAULT_FAILED_WITHIN): Promise<FlowMetrics[]> {
     const rows = await this.#database.query<MetricsRow>(
       `select * from ${this.#name}.read_metrics(${this.#name}.now() - make_interval(secs => $1))`,
-      [readDuration(failedWithin, 'metrics({ failedWithin })') / 1000],
+      [readSeconds(failedWithin, 'metrics({ failedWithin })')],
     );
     return rows.map((row) => ({
       flowSlug: row.flow_slug,
@@ -85,10 +92,10 @@ export class Maintenance {
     onGone: (runIds: readonly string[]) => void,
     deleteBatch: (batch: number) => Promise<{ run_id: string }[]>,
   ): Promise<number> {
-    if (!Number.isInteger(batch) || batch < 1) {
+    if (!Number.isInteger(batch) || batch < 1 || batch > MOST_BATCH) {
       throw new PgFlowError(
         'INVALID_INPUT',
-        `batch must be a whole number, 1 or more, not ${String(batch)}.`,
+        `prune({ batch }) takes a whole number from 1 to ${MOST_BATCH}, not ${String(batch)}.`,
       );
     }
     let deleted = 0;
@@ -101,6 +108,10 @@ export class Maintenance {
     }
     return deleted;
   }
+}
+
+function readSeconds(value: number | string, name: string): number {
+  return Math.min(readDuration(value, name) / 1000, MOST_SECONDS);
 }
 
 interface MetricsRow {

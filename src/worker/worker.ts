@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { pause } from '../postgres/pause.js';
 import type { ClaimedTask, TaskKey, TaskStore } from '../postgres/task-store.js';
 import { freezeDeep } from '../run/freeze.js';
+import { ClaimLatencies, type ClaimLatency } from './claim-latency.js';
 import { Execution, type Handler } from './execution.js';
 import { Settler, type SettlerPorts } from './settler.js';
 
@@ -18,6 +19,12 @@ export interface WorkerPorts extends Omit<SettlerPorts, 'store'> {
   readonly store: TaskStore;
   /** By the id under which the database knows them. */
   readonly handlers: ReadonlyMap<number, Handler>;
+}
+
+/** How busy a worker is. */
+export interface WorkerLoad {
+  readonly executing: number;
+  readonly concurrency: number;
 }
 
 /** Not registered: what it claimed under its last id, others will rescue. */
@@ -47,6 +54,7 @@ export class Worker {
   readonly #active = new Set<Execution>();
   /** Claimed and not settled yet: what the lease is for. */
   readonly #held = new Set<Execution>();
+  readonly #latencies = new ClaimLatencies();
   /** Whether the queue may hold something due. */
   #more = true;
   #wakes = 0;
@@ -72,6 +80,19 @@ export class Worker {
 
   get mode(): Mode {
     return this.#mode;
+  }
+
+  get load(): WorkerLoad {
+    return { executing: this.#active.size, concurrency: this.#options.concurrency };
+  }
+
+  get claimLatency(): ClaimLatency | null {
+    return this.#latencies.read();
+  }
+
+  /** False while it is not registered, or has not been able to renew its lease in time. */
+  get hasLease(): boolean {
+    return this.#workerId !== NOBODY && performance.now() - this.#lastBeat < this.#options.lease * 1000;
   }
 
   /** Registers with the database and begins to claim. */
@@ -181,6 +202,7 @@ export class Worker {
   #begin(tasks: readonly ClaimedTask[]): void {
     const shared = new Map<string, ClaimedTask>();
     for (const task of tasks) {
+      this.#latencies.add(task.waited);
       if (task.deps) shared.set(`${task.runId}:${task.stepIndex}`, task);
     }
     for (const task of tasks) {

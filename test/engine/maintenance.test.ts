@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { expect, onTestFinished, test } from 'vitest';
 import { defineJob } from '../../src/flow/define-job.js';
 import { createPgFlow, type PgFlowOptions } from '../../src/index.js';
@@ -32,8 +33,9 @@ async function objectsOf(db: TestDatabase, schema = 'pgflow'): Promise<unknown[]
   );
 }
 
-const markAsOld = (db: TestDatabase) =>
-  db.query(`comment on schema pgflow is 'PgFlow Live: durable flows. Do not edit by hand. functions old'`);
+/** Makes the schema that of another release. */
+const markAs = (db: TestDatabase, mark: string) => db.query(`comment on schema pgflow is '${mark}'`);
+const markAsOld = (db: TestDatabase) => markAs(db, 'PgFlow Live 0.0.1, protocol 1, functions 0');
 
 describeEachDatabase('maintenance', (kind) => {
   test('migrate: again and again changes nothing', async () => {
@@ -118,11 +120,10 @@ describeEachDatabase('maintenance', (kind) => {
     }
   });
 
-  test('SCHEMA_OUTDATED: a schema of a newer release is left as it is', async () => {
+  test('SCHEMA_OUTDATED: a schema of a newer release that cannot be shared is left as it is', async () => {
     const db = await createDatabase(kind);
     await openPgFlow({ database: db.database });
-    await markAsOld(db);
-    await db.query(`insert into pgflow.migrations values (9999, '9999_later', now())`);
+    await markAs(db, 'PgFlow Live 99.0.0, protocol 99, functions 0');
     const before = await objectsOf(db);
 
     for (const migrate of [true, false]) {
@@ -131,5 +132,36 @@ describeEachDatabase('maintenance', (kind) => {
       expect(error.message).toContain('Upgrade pgflow-live');
     }
     expect(await objectsOf(db)).toEqual(before);
+  });
+
+  test('rolling deploy: a schema of a newer release with the same protocol is shared as it is', async () => {
+    const db = await createDatabase(kind);
+    await openPgFlow({ database: db.database });
+    await markAs(db, 'PgFlow Live 99.0.0, protocol 1, functions 0');
+    const before = await objectsOf(db);
+
+    for (const migrate of [true, false]) {
+      const pgflow = await openPgFlow({ database: db.database, migrate });
+      expect((await pgflow.enqueue(job, 1)).status).toBe('started');
+    }
+    expect(await objectsOf(db)).toEqual(before);
+  });
+
+  test('SCHEMA_IN_USE: an upgrade that running workers could not go on with refuses, and says whose they are', async () => {
+    const db = await createDatabase(kind);
+    const old = await openPgFlow({ database: db.database, worker: {} });
+    await old.start();
+    await markAs(db, 'PgFlow Live 0.0.1, protocol 0, functions 0');
+    await db.query('update pgflow.workers set protocol = 0');
+    const before = await objectsOf(db);
+
+    const error = await rejection(openPgFlow({ database: db.database }));
+    expect(error.code).toBe('SCHEMA_IN_USE');
+    expect(error.message).toContain(`${hostname()}:${process.pid}`);
+    expect(await objectsOf(db)).toEqual(before);
+
+    await old.stop();
+    await openPgFlow({ database: db.database });
+    expect(await objectsOf(db)).not.toEqual(before);
   });
 });

@@ -47,7 +47,7 @@ describe('migrate', () => {
     const before = await createPgFlow({ database: db.url, jobs: [job], worker: false });
     const { runId } = await before.enqueue(job, 'kept');
     await before.stop();
-    await db.query(`comment on schema pgflow is 'PgFlow Live: functions old'`);
+    await db.query(`comment on schema pgflow is 'PgFlow Live 0.0.1, protocol 1, functions 0'`);
     await db.query('drop function pgflow.next_due(int[])');
     const old = await stateOf(db);
 

@@ -24,10 +24,10 @@ type Rows = Pick<TestDatabase, 'query'>;
 
 /** A worker without a process: what it claims it holds until the clock moves past its lease. */
 export async function claimBySql(db: Rows, batch = 100, lease = 30): Promise<SqlClaim[]> {
-  const [worker] = await db.query('select pgflow.register_worker($1, $2) as id', [
-    `${hostname()}:999999999`,
-    lease,
-  ]);
+  const [worker] = await db.query(
+    `select pgflow.register_worker($1, $2, array(select handler_id from pgflow.handlers), 100, 1) as id`,
+    [`${hostname()}:999999999`, lease],
+  );
   return db.query<SqlClaim>(
     `select * from pgflow.claim_tasks($1, array(select handler_id from pgflow.handlers), $2)
      order by run_id, step_index, task_index`,
