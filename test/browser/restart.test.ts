@@ -32,7 +32,7 @@ describeEachDatabase('a server that is killed in the middle of a run', (kind) =>
     page.setDefaultTimeout(STARTING);
     const seen = await recordSteps(page);
     await startButton(page, 'Office move').click();
-    await stepRow(page, 'pack', 'started').waitFor();
+    await stepRow(page, 'pack').locator('progress:not([value="0"])').waitFor();
 
     await server.kill();
     await page.locator('.freshness', { hasText: 'Reconnecting' }).waitFor();
@@ -42,7 +42,7 @@ describeEachDatabase('a server that is killed in the middle of a run', (kind) =>
     await finished(page);
 
     const moments = await seen();
-    expect(whenKilled.pack!.done).toBeLessThan(200);
+    expect(whenKilled.pack).toMatchObject({ status: 'started' });
     expect(moments.at(-1)).toMatchObject({ pack: { status: 'completed', done: 200 } });
     expect(onlyAdvances(moments)).toBe(true);
     const run = await runOnServer(server.url, runIdOf(page));

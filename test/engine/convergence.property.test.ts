@@ -105,7 +105,7 @@ describeEachDatabase('convergence', (kind) => {
 
     await fc.assert(
       fc.asyncProperty(scenarios, (one) => live(db, one, evidence)),
-      { numRuns: kind === 'postgres' ? 40 : 20 },
+      { numRuns: kind === 'postgres' ? 40 : 20, interruptAfterTimeLimit: 60_000 },
     );
 
     const history = await auditor.audit();

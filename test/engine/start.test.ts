@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest';
+import pg from 'pg';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { defineFlow } from '../../src/flow/define-flow.js';
 import { describeEachDatabase } from '../harness/databases.js';
@@ -171,5 +172,27 @@ describeEachDatabase('start', (kind) => {
     expect(await codeOf(world.pgflow.startFlow(each, { a: 1 }))).toBe('INVALID_INPUT');
     expect(await codeOf(stranger.startFlow('each', { a: 1 }))).toBe('INVALID_INPUT');
     expect(await rowCount(world)).toBe(0);
+  });
+});
+
+describe('start on postgres', () => {
+  test('start-in-transaction: rolled back, no run; committed, the run goes live at once', async () => {
+    const world = await createWorld('postgres', { flows: [order] });
+    const client = new pg.Client(world.db.url);
+    await client.connect();
+    onTestFinished(() => client.end());
+
+    await client.query('begin');
+    const lost = await world.pgflow.startFlow(order, input, { tx: client });
+    await client.query('rollback');
+    expect(lost).toMatchObject({ status: 'started', seq: 1 });
+    expect(await world.pgflow.getRun(lost.runId)).toBeNull();
+
+    await client.query('begin');
+    const kept = await world.pgflow.startFlow(order, input, { tx: client });
+    expect(await world.pgflow.getRun(kept.runId)).toBeNull();
+    await client.query('commit');
+    const run = await world.watch(kept.runId);
+    expect((await run.end()).output).toEqual({ ship: 'shipped' });
   });
 });
