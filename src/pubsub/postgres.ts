@@ -1,5 +1,6 @@
 import { PgFlowError } from '../errors.js';
 import { callWatcher } from '../run/call-watcher.js';
+import { MOST_ENTRY_BYTES, Outbox } from './outbox.js';
 import type { PubSub } from './pubsub.js';
 
 /** What the adapter needs of the database: one channel, and a connection that listens on it. */
@@ -50,10 +51,6 @@ interface Envelope {
 
 type Mode = 'idle' | 'connecting' | 'listening' | 'deaf' | 'lost' | 'closed';
 
-const MOST_BYTES = 7999;
-/** Topics are at most a schema's 63 bytes, `:run:` and a UUID; the envelope takes the rest. */
-const ENVELOPE_BYTES = 250;
-const COALESCE = 10;
 const PING_INTERVAL = 15_000;
 const PATIENCE = 5_000;
 const LONGEST_BACKOFF = 10_000;
@@ -74,9 +71,7 @@ class NotifyPubSub implements PubSub {
   readonly #envelope = `{"from":"${this.#id}","messages":[`;
   readonly #topics = new Map<string, Set<(message: unknown) => void>>();
   readonly #watchers = new Set<(connected: boolean) => void>();
-  readonly #outbox = new Map<string, string>();
-  #flushing = false;
-  #flushed: Promise<void> = Promise.resolve();
+  readonly #outbox: Outbox;
   #opening: Promise<void> | undefined;
   #listener: ChannelListener | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -86,21 +81,21 @@ class NotifyPubSub implements PubSub {
 
   constructor(channel: NotificationChannel, payload: 'inline' | 'hint') {
     this.#channel = channel;
+    this.#outbox = new Outbox(this.#envelope, (payloads) => channel.notify(payloads));
     this.payload = payload;
   }
 
   async publish(topic: string, message: unknown): Promise<void> {
     if (this.#mode === 'closed') throw closedError();
     const entry = JSON.stringify([topic, message]);
-    if (Buffer.byteLength(entry) > MOST_BYTES - ENVELOPE_BYTES / 2) {
+    if (Buffer.byteLength(entry) > MOST_ENTRY_BYTES) {
       throw new PgFlowError(
         'LIMIT_EXCEEDED',
         `A message on topic ${topic} has more bytes than a notification can carry.`,
       );
     }
     if (this.#topics.has(topic)) queueMicrotask(() => this.#deliver(topic, message));
-    this.#outbox.set(entry, entry);
-    return this.#flush();
+    return this.#outbox.add(entry);
   }
 
   async subscribe(topic: string, fn: (message: unknown) => void): Promise<() => void> {
@@ -124,8 +119,8 @@ class NotifyPubSub implements PubSub {
 
   async close(): Promise<void> {
     if (this.#mode === 'closed') return;
-    await this.#flushed.catch(() => {});
     this.#enter('closed');
+    await this.#outbox.flush();
     clearTimeout(this.#timer);
     this.#topics.clear();
     this.#watchers.clear();
@@ -139,26 +134,6 @@ class NotifyPubSub implements PubSub {
     if (connected === this.#connected || mode === 'closed') return;
     this.#connected = connected;
     for (const watcher of [...this.#watchers]) callWatcher(watcher, connected);
-  }
-
-  // Sending
-
-  #flush(): Promise<void> {
-    if (!this.#flushing) {
-      this.#flushing = true;
-      this.#flushed = new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.#send());
-    }
-    return this.#flushed;
-  }
-
-  async #send(): Promise<void> {
-    const entries = [...this.#outbox.values()];
-    this.#outbox.clear();
-    setTimeout(() => {
-      this.#flushing = false;
-      if (this.#outbox.size > 0 && this.#mode !== 'closed') this.#flush().catch(() => {});
-    }, COALESCE);
-    await this.#channel.notify(pack(this.#envelope, entries));
   }
 
   // Receiving
@@ -260,26 +235,6 @@ class NotifyPubSub implements PubSub {
     this.#timer = setTimeout(fn, milliseconds);
     this.#timer.unref();
   }
-}
-
-/** As few payloads as hold all entries. */
-function pack(envelope: string, entries: readonly string[]): string[] {
-  const payloads: string[] = [];
-  let current: string[] = [];
-  let bytes = ENVELOPE_BYTES / 2;
-  const close = () => {
-    if (current.length > 0) payloads.push(`${envelope}${current.join(',')}]}`);
-    current = [];
-    bytes = ENVELOPE_BYTES / 2;
-  };
-  for (const entry of entries) {
-    const size = Buffer.byteLength(entry) + 1;
-    if (bytes + size > MOST_BYTES) close();
-    current.push(entry);
-    bytes += size;
-  }
-  close();
-  return payloads;
 }
 
 function parse(payload: string): Envelope | null {
