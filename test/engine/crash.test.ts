@@ -57,7 +57,7 @@ describe('crash on postgres', () => {
     child.kill('SIGKILL');
     await child.exited;
 
-    await world.open({ worker: { lease: 0.5 } });
+    await world.open({ worker: { lease: 3 } });
     const call = await charge.next();
     call.complete('paid');
 

@@ -154,7 +154,7 @@ describeEachDatabase('failure', (kind) => {
       .step('late', { startDelay: 3600 }, () => 1)
       .step('after', { dependsOn: ['stays'] }, () => 1);
     const probe = defineFlow({ slug: 'probe' }).step('only', () => 1);
-    const worker = { concurrency: 2, lease: 1 };
+    const worker = { concurrency: 2, lease: 6 };
     const world = await createWorld(kind, { flows: [flow, probe], worker });
     await world.open({ flows: [flow], worker });
 

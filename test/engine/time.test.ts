@@ -19,21 +19,21 @@ describeEachDatabase('time', (kind) => {
   test("start-delay: a delayed step's task is not claimed before its time; other roots run at once", async () => {
     const [late, root] = [scripted(), scripted()];
     const flow = defineFlow({ slug: 'delayed' })
-      .step('late', { startDelay: 60 }, late.handler)
+      .step('late', { startDelay: 3600 }, late.handler)
       .step('root', root.handler);
     const world = await createWorld(kind, { flows: [flow, probe], worker });
 
     const run = await world.start(flow);
     (await root.next()).complete();
-    await world.clock.advance('59s');
+    await world.clock.advance('30m');
     await workerLooked(world);
     expect(late.calls).toEqual([]);
-    await world.clock.advance('1s');
+    await world.clock.advance('30m');
     (await late.next()).complete();
 
     expect((await run.end()).status).toBe('completed');
     const [task] = await world.tasks(run.live.runId);
-    expect(task!.started_at!.getTime()).toBeGreaterThanOrEqual(run.run.startedAt.getTime() + 60_000);
+    expect(task!.started_at!.getTime()).toBeGreaterThanOrEqual(run.run.startedAt.getTime() + 3_600_000);
   });
 
   test('start-delay: counts from when the step is ready', async () => {
