@@ -38,7 +38,7 @@ export default {
     },
     ...Object.entries(MAY_IMPORT).map(([folder, allowed]) => ({
       name: `${folder}-imports-one-way`,
-      comment: `src/${folder} may import ${allowed.join(', ') || 'nothing else of src'}. Only src/index.ts sees all.`,
+      comment: `src/${folder} may import ${allowed.join(', ') || 'nothing else of src'}. Only the composition root (src/index.ts, runtime.ts, pgflow.ts) sees all.`,
       severity: 'error',
       from: { path: inFolders([folder]), pathNot: TESTS },
       to: { path: '^src/', pathNot: inFolders([folder, ...allowed]) },
@@ -47,14 +47,14 @@ export default {
       name: 'index-leads',
       comment: 'The composition root does not need the command line or the testing kit.',
       severity: 'error',
-      from: { path: '^src/index[.]ts$' },
+      from: { path: '^src/(index|runtime|pgflow)[.]ts$' },
       to: { path: '^src/(cli|testing|dashboard/app)/' },
     },
     {
       name: 'known-folder',
       comment: 'A new folder of src needs a place in the order: add it to MAY_IMPORT.',
       severity: 'error',
-      from: { path: '^src/', pathNot: [inFolders(Object.keys(MAY_IMPORT)), '^src/index[.]ts$', TESTS] },
+      from: { path: '^src/', pathNot: [inFolders(Object.keys(MAY_IMPORT)), '^src/(index|runtime|pgflow)[.]ts$', TESTS] },
       to: {},
     },
     {

@@ -1,8 +1,12 @@
 import { PassThrough } from 'node:stream';
+import { WriteStream } from 'node:tty';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { paint, printable, printableJson } from './terminal.js';
 
-const terminal = Object.assign(new PassThrough(), { isTTY: true });
+const terminal = Object.assign(new PassThrough(), {
+  isTTY: true,
+  getColorDepth: WriteStream.prototype.getColorDepth,
+});
 const file = new PassThrough();
 
 test('escapes what a terminal would obey, and keeps the rest', () => {
@@ -20,7 +24,8 @@ test('JSON is escaped and still means the same', () => {
 
 test('colours go to terminals only, and not against NO_COLOR', () => {
   onTestFinished(() => void vi.unstubAllEnvs());
-  for (const name of ['NO_COLOR', 'NODE_DISABLE_COLORS', 'FORCE_COLOR']) vi.stubEnv(name, undefined);
+  for (const name of ['NO_COLOR', 'NODE_DISABLE_COLORS', 'FORCE_COLOR', 'CI']) vi.stubEnv(name, undefined);
+  vi.stubEnv('TERM', 'xterm-256color');
   expect(paint('red', 'no', terminal)).toBe('\u001b[31mno\u001b[39m');
   expect(paint('red', 'no', file)).toBe('no');
   vi.stubEnv('NO_COLOR', '1');

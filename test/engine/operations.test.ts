@@ -1,11 +1,19 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { createPgFlow, defineFlow, defineJob, type PgFlow, type PgFlowOptions } from '../../src/index.js';
+import {
+  createPgFlow,
+  defineFlow,
+  defineJob,
+  type PgFlow,
+  type PgFlowOptions,
+  type PubSub,
+} from '../../src/index.js';
 import type { Database } from '../../src/postgres/database.js';
 import { type DoctorLimits, diagnose } from '../../src/postgres/doctor.js';
 import type { Finding } from '../../src/postgres/finding.js';
 import { HealthCheck } from '../../src/postgres/health.js';
 import { openDatabase } from '../../src/postgres/open-database.js';
 import { repairFunctions } from '../../src/postgres/repair.js';
+import { gate } from '../../src/testing/gate.js';
 import {
   createTestDatabase,
   type DatabaseKind,
@@ -37,14 +45,6 @@ async function port(db: TestDatabase): Promise<Database> {
   return database;
 }
 
-function gate() {
-  let open = () => {};
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { opened, open };
-}
-
 const echo = () => defineJob({ slug: 'echo' }, ({ input }) => input as string);
 
 /** A job whose handlers wait for their signal; `began` and `aborted` tell. */
@@ -56,7 +56,7 @@ function patient(slug = 'patient') {
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
     aborted.open();
   });
-  return { job, began: began.opened, aborted: aborted.opened };
+  return { job, began, aborted };
 }
 
 async function complete(pgflow: PgFlow, job: ReturnType<typeof echo>, count: number): Promise<string[]> {
@@ -179,7 +179,7 @@ describeEachDatabase('deleteFlow', (kind) => {
     const [began, release] = [gate(), gate()];
     const job = defineJob({ slug: 'deaf' }, async () => {
       began.open();
-      await release.opened;
+      await release;
       return 'too late';
     });
     const other = echo();
@@ -188,7 +188,7 @@ describeEachDatabase('deleteFlow', (kind) => {
     onTestFinished(() => errors.mockRestore());
     await pgflow.start();
     const { runId } = await pgflow.enqueue(job, null);
-    await began.opened;
+    await began;
     // Word of it never comes: as if another process had deleted it.
     await db.query(`select pgflow.delete_flow('deaf', 10)`);
     release.open();
@@ -352,6 +352,29 @@ describe('health', () => {
       expect.stringContaining('could not renew its lease'),
       expect.stringContaining('do not arrive'),
     ]);
+  });
+
+  test('says when its bus hears nothing', async () => {
+    let tell: (connected: boolean) => void = () => {};
+    const pubsub: PubSub = {
+      publish: async () => {},
+      subscribe: async () => () => {},
+      onConnection(fn) {
+        const before = tell;
+        tell = (connected) => {
+          before(connected);
+          fn(connected);
+        };
+        return () => {};
+      },
+      close: async () => {},
+    };
+    const { pgflow } = await open('pglite', { pubsub });
+    expect(await pgflow.health()).toEqual(WELL);
+    tell(false);
+    expect(await pgflow.health()).toMatchObject({ ok: true, listening: false });
+    tell(true);
+    expect(await pgflow.health()).toEqual(WELL);
   });
 
   test('a server that went away is unavailable', async () => {

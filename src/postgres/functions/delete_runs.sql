@@ -1,4 +1,4 @@
--- Deletes runs with all that belongs to them, and tells their watchers; returns the ids. The caller holds their locks.
+-- Deletes runs with all that belongs to them; returns the ids. The caller holds their locks and tells the watchers.
 create function pgflow.delete_runs(run_ids uuid[]) returns setof uuid
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off

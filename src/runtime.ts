@@ -1,0 +1,287 @@
+import { v7 as uuidv7 } from 'uuid';
+import { PgFlowError } from './errors.js';
+import type { AnyFlow } from './flow/flow.js';
+import type { LiveRun } from './live/live-run.js';
+import { createTracker, type Tracker } from './live/tracker.js';
+import type { Metrics, PgFlow, PgFlowOptions } from './pgflow.js';
+import type { Database } from './postgres/database.js';
+import { type Diagnosis, diagnose } from './postgres/doctor.js';
+import { type Explanation, explainRun } from './postgres/explain-run.js';
+import { type Health, HealthCheck } from './postgres/health.js';
+import { type ListOptions, listRuns, type RunList } from './postgres/list-runs.js';
+import { Maintenance, type PruneOptions } from './postgres/maintenance.js';
+import { createStarter } from './postgres/starter.js';
+import type { Store } from './postgres/store.js';
+import { TaskStore } from './postgres/task-store.js';
+import { memoryPubSub } from './pubsub/memory.js';
+import { mergePubSub } from './pubsub/merged.js';
+import { type PostgresPubSub, postgresPubSub } from './pubsub/postgres.js';
+import { publishChange } from './pubsub/publish-change.js';
+import { type PubSub, type Topics, topicsOf } from './pubsub/pubsub.js';
+import { applyChange } from './run/apply-change.js';
+import type { Change } from './run/change.js';
+import { encodeHint } from './run/codec.js';
+import { errorText } from './run/error-text.js';
+import type { Run, RunStatus } from './run/run.js';
+import { checkRunId, isRunId } from './run/run-id.js';
+import type { Handler } from './worker/execution.js';
+import { Worker, type WorkerOptions, type WorkerPorts } from './worker/worker.js';
+
+/** The seq of a hint that says that a run is gone: no run gets there. */
+const GONE = 2 ** 31 - 1;
+
+/** Modes: `created → started → stopped`; it can be stopped without having been started. */
+export class Runtime implements PgFlow {
+  #mode: 'created' | 'started' | 'stopped' = 'created';
+  readonly #database: Database;
+  readonly #schema: string;
+  readonly #store: Store;
+  readonly #topics: Topics;
+  readonly #notifications: PubSub;
+  readonly #pubsub: PubSub;
+  readonly #tracker: Tracker;
+  readonly #worker: Worker | undefined;
+  readonly #startRun: ReturnType<typeof createStarter>;
+  readonly #maintenance: Maintenance;
+  readonly #healthCheck: HealthCheck;
+  /** The buses that told that their messages get lost. */
+  readonly #deaf = new Set<PubSub>();
+  #starting: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(
+    options: PgFlowOptions,
+    schema: string,
+    database: Database,
+    store: Store,
+    definitions: ReadonlyMap<string, AnyFlow>,
+    handlers: ReadonlyMap<number, Handler>,
+  ) {
+    this.#database = database;
+    this.#schema = schema;
+    this.#store = store;
+    this.#topics = topicsOf(schema);
+    this.#notifications = (isPostgresPubSub(options.pubsub) ? options.pubsub : postgresPubSub()).open({
+      notify: (payloads) => store.notify(payloads),
+      listen: (onPayload, onLost) => database.listen(schema, onPayload, onLost),
+    });
+    this.#pubsub = choosePubSub(options.pubsub, database, this.#notifications);
+    this.#tracker = createTracker({ source: store, pubsub: this.#pubsub, topics: this.#topics });
+    if (options.worker !== false && handlers.size > 0)
+      this.#worker = this.#createWorker(handlers, options.worker);
+    this.#startRun = createStarter(store, definitions, () => this.#wakeAll());
+    this.#maintenance = new Maintenance(database, schema);
+    this.#healthCheck = new HealthCheck(database, schema);
+    for (const bus of new Set([this.#notifications, this.#pubsub])) {
+      bus.onConnection?.((connected) => void (connected ? this.#deaf.delete(bus) : this.#deaf.add(bus)));
+    }
+  }
+
+  async start(): Promise<void> {
+    this.#refuseStopped();
+    this.#enter('started');
+    this.#starting ??= this.#startWorker();
+    return this.#starting;
+  }
+
+  stop({ grace = 10 }: { grace?: number } = {}): Promise<void> {
+    this.#enter('stopped');
+    this.#stopping ??= this.#end(grace);
+    return this.#stopping;
+  }
+
+  startFlow: PgFlow['startFlow'] = async (flow, input, options) => {
+    return (await this.startOrGet(flow, input, options)).run;
+  };
+
+  enqueue: PgFlow['enqueue'] = (job, input, options) => this.startFlow(job, input, options);
+
+  startOrGet: PgFlow['startOrGet'] = async (flow, input, options) => {
+    this.#refuseStopped();
+    return this.#startRun(flow, input, options);
+  };
+
+  async getRun(runId: string): Promise<Run | null> {
+    this.#refuseStopped();
+    const [change] = await this.#store.readChanges([{ runId: checkRunId(runId), since: 0 }]);
+    return change ? applyChange(null, change).run : null;
+  }
+
+  async listRuns(options?: ListOptions): Promise<RunList> {
+    this.#refuseStopped();
+    return listRuns(this.#store, options);
+  }
+
+  async track(runId: string): Promise<LiveRun> {
+    this.#refuseStopped();
+    return this.#tracker.track(runId);
+  }
+
+  async cancelRun(
+    runId: string,
+    { reason }: { reason?: string } = {},
+  ): Promise<{ cancelled: boolean; run: Run }> {
+    const id = checkRunId(runId);
+    this.#refuseStopped();
+    const { changes } = await this.#store.cancelRun(id, reason === undefined ? null : errorText(reason));
+    this.#announce(changes);
+    return { cancelled: changes.length > 0, run: await this.#findRun(id) };
+  }
+
+  async retryRun(runId: string): Promise<Run> {
+    const id = checkRunId(runId);
+    this.#refuseStopped();
+    const { changes, ready } = await this.#store.retryRun(id, uuidv7());
+    if (ready) this.#wakeAll();
+    return applyChange(null, changes[0]!).run as Run;
+  }
+
+  async explain(runId: string): Promise<Explanation> {
+    const run = await this.#findRun(checkRunId(runId));
+    return explainRun(this.#store, run);
+  }
+
+  async prune(options: PruneOptions): Promise<{ pruned: number }> {
+    this.#refuseStopped();
+    return { pruned: await this.#maintenance.prune(options, (runIds) => this.#tellGone(runIds)) };
+  }
+
+  async deleteFlow(slug: string): Promise<{ deleted: number }> {
+    this.#refuseStopped();
+    const deleted = await this.#maintenance.deleteFlow(slug, (runIds) => {
+      this.#tellGone(runIds);
+      for (const runId of runIds) this.#abandon(runId, 'cancelled');
+    });
+    if (deleted !== null) return { deleted };
+    throw new PgFlowError('FLOW_NOT_FOUND', `There is no flow \`${slug}\`; nothing was deleted.`, {
+      data: { flowSlug: slug },
+    });
+  }
+
+  async metrics({ failedWithin }: { failedWithin?: number | string } = {}): Promise<Metrics> {
+    this.#refuseStopped();
+    return {
+      flows: await this.#maintenance.readMetrics(failedWithin),
+      claimLatency: this.#worker?.claimLatency ?? null,
+      worker: this.#worker?.load ?? null,
+    };
+  }
+
+  health(): Promise<Health> {
+    const isEnding = this.#mode === 'stopped';
+    return this.#healthCheck.read({
+      isStopped: isEnding && this.#worker?.mode !== 'draining',
+      worker: this.#worker,
+      listening: this.#deaf.size === 0,
+    });
+  }
+
+  doctor(): Promise<Diagnosis> {
+    return diagnose(this.#database, this.#schema);
+  }
+
+  async #findRun(runId: string): Promise<Run> {
+    const run = await this.getRun(runId);
+    if (run) return run;
+    throw new PgFlowError('RUN_NOT_FOUND', `There is no run ${runId}.`, { data: { runId } });
+  }
+
+  #enter(mode: 'started' | 'stopped'): void {
+    if (this.#mode !== 'stopped') this.#mode = mode;
+  }
+
+  #refuseStopped(): void {
+    if (this.#mode !== 'stopped') return;
+    throw new PgFlowError('CLOSED', 'This pgflow is stopped. Make a new one with createPgFlow.');
+  }
+
+  #createWorker(handlers: ReadonlyMap<number, Handler>, options: WorkerOptions | undefined): Worker {
+    const ports: WorkerPorts = {
+      store: new TaskStore(this.#database, this.#schema),
+      handlers,
+      onChanges: (changes) => this.#announce(changes),
+      onReady: () => this.#wakeOthers(),
+      onUncertain: (runIds) => void this.#reread(runIds),
+      onError: report,
+    };
+    return new Worker(ports, options);
+  }
+
+  async #startWorker(): Promise<void> {
+    const worker = this.#worker;
+    if (!worker) return;
+    await this.#notifications.subscribe(this.#topics.wake, () => worker.wake());
+    await this.#notifications.subscribe(this.#topics.runs, (message) => {
+      const { runId } = (message ?? {}) as { runId?: unknown };
+      if (isRunId(runId)) worker.abandon(runId);
+    });
+    await worker.start();
+  }
+
+  async #end(grace: number): Promise<void> {
+    await this.#starting?.catch(() => {});
+    await this.#worker?.stop(grace);
+    this.#tracker.close();
+    await this.#pubsub.close();
+    await this.#notifications.close();
+    await this.#database.close();
+  }
+
+  // What is told here is committed: whoever misses the message reads the rows.
+
+  #announce(changes: readonly Change[]): void {
+    for (const change of changes) {
+      this.#tracker.apply(change);
+      publishChange(this.#pubsub, this.#topics, change).catch(() => {});
+      const { status } = change.run;
+      if (status === 'failed' || status === 'cancelled') this.#abandon(change.runId, status);
+    }
+  }
+
+  #tellGone(runIds: readonly string[]): void {
+    for (const runId of runIds) {
+      this.#tracker.hint(runId, GONE);
+      this.#pubsub.publish(this.#topics.run(runId), encodeHint(runId, GONE)).catch(() => {});
+    }
+  }
+
+  /** Nobody is to go on with handlers of a run that ended without them. */
+  #abandon(runId: string, status: RunStatus): void {
+    this.#worker?.abandon(runId);
+    this.#notifications.publish(this.#topics.runs, { runId, status }).catch(() => {});
+  }
+
+  #wakeAll(): void {
+    this.#worker?.wake();
+    this.#wakeOthers();
+  }
+
+  #wakeOthers(): void {
+    this.#notifications.publish(this.#topics.wake, {}).catch(() => {});
+  }
+
+  async #reread(runIds: readonly string[]): Promise<void> {
+    try {
+      for (const [runId, seq] of await this.#store.readSeqs(runIds)) {
+        this.#tracker.hint(runId, seq);
+        await this.#pubsub.publish(this.#topics.run(runId), encodeHint(runId, seq));
+      }
+    } catch (error) {
+      report('Reading runs again failed; their watchers catch up later', error);
+    }
+  }
+}
+
+function report(message: string, error: unknown): void {
+  console.error(`[pgflow] ${message}:`, error);
+}
+
+function isPostgresPubSub(pubsub: PgFlowOptions['pubsub']): pubsub is PostgresPubSub {
+  return pubsub !== undefined && 'open' in pubsub;
+}
+
+function choosePubSub(given: PgFlowOptions['pubsub'], database: Database, notifications: PubSub): PubSub {
+  if (isPostgresPubSub(given)) return notifications;
+  if (given) return mergePubSub(given, notifications);
+  return database.kind === 'postgres' ? notifications : mergePubSub(memoryPubSub(), notifications);
+}
