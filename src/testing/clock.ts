@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { PgFlowError } from '../errors.js';
+import { readDuration } from '../flow/duration.js';
 import type { Queryable } from '../postgres/database.js';
 import { moveClock, readWorkerNames } from '../postgres/move-clock.js';
 
@@ -47,24 +47,12 @@ export function createClock(database: Queryable, schema: string, onMoved: () => 
       return offset;
     },
     advance(by) {
-      const milliseconds = readDuration(by);
+      const milliseconds = readDuration(by, 'clock.advance');
       const moved = moving.then(() => move(milliseconds));
       moving = moved.catch(() => {});
       return moved;
     },
   };
-}
-
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-function readDuration(by: number | string): number {
-  const [, amount, unit = ''] = String(by).match(/^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$/) ?? [];
-  const milliseconds = typeof by === 'number' ? by * 1000 : Number(amount) * UNITS[unit]!;
-  if (Number.isFinite(milliseconds) && milliseconds >= 0) return Math.round(milliseconds);
-  throw new PgFlowError(
-    'INVALID_INPUT',
-    `clock.advance takes seconds, or a text such as '250ms', '90s', '5m', '1h' or '2d', not ${JSON.stringify(by)}.`,
-  );
 }
 
 /** A worker's name is its host and its process id. Of other hosts nobody can tell. */

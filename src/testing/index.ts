@@ -1,1 +1,4 @@
-export { type Clock, createClock } from './clock.js';
+export type { Clock } from './clock.js';
+export { type Gate, gate } from './gate.js';
+export { createTestDatabase, type TestDatabase, type TestDatabaseOptions } from './test-database.js';
+export { createTestPgFlow, type TestPgFlow, type TestPgFlowOptions } from './test-pgflow.js';

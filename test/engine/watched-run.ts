@@ -3,7 +3,11 @@ import type { PgFlow } from '../../src/index.js';
 import type { LiveRun } from '../../src/live/live-run.js';
 import type { EventType, RunEvent } from '../../src/run/event.js';
 import { isTerminalRun, isTerminalStep, type Run } from '../../src/run/run.js';
+import { until } from '../../src/testing/until.js';
 import { differencesOf } from '../harness/auditor.js';
+
+/** Seconds: a little less than the runner's, so that the error says how the run is. */
+const PATIENCE = 28;
 
 const EVENT_TYPES: readonly EventType[] = [
   'run_started',
@@ -47,17 +51,7 @@ export class WatchedRun {
 
   /** The first state from now on, the current one included, for which that holds. */
   until(holds: (run: Run) => boolean): Promise<Run> {
-    return new Promise((resolve, reject) => {
-      const look = () => {
-        const { run } = this;
-        if (!holds(run) && !isTerminalRun(run.status)) return;
-        stop();
-        if (holds(run)) resolve(run);
-        else reject(new Error(`The run ended otherwise: ${JSON.stringify(run, null, 1)}`));
-      };
-      const stop = this.live.subscribe(look);
-      look();
-    });
+    return until(this.live, holds, PATIENCE);
   }
 
   /** The run in its end, whatever that is. */
