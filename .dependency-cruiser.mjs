@@ -54,7 +54,10 @@ export default {
       name: 'known-folder',
       comment: 'A new folder of src needs a place in the order: add it to MAY_IMPORT.',
       severity: 'error',
-      from: { path: '^src/', pathNot: [inFolders(Object.keys(MAY_IMPORT)), '^src/(index|runtime|pgflow)[.]ts$', TESTS] },
+      from: {
+        path: '^src/',
+        pathNot: [inFolders(Object.keys(MAY_IMPORT)), '^src/(index|runtime|pgflow)[.]ts$', TESTS],
+      },
       to: {},
     },
     {

@@ -71,7 +71,8 @@ export interface StepContext<Input = any, Deps = any> {
   /**
    * Your rows and the task's completion in one transaction, both or neither: exactly-once effects in the same database.
    * `fn` gets a connection in a transaction and returns the task's output, which is then complete; what the handler
-   * returns afterwards does not count. Rolled back, and rejecting, when `fn` throws or the attempt no longer counts.
+   * returns or throws afterwards does not count, and a second `commit` is refused. Rolled back, and rejecting, when `fn`
+   * throws or the attempt no longer counts. `fn` is not stopped by the step's timeout: end it when `signal` aborts.
    * On the embedded database nothing else runs meanwhile, so `fn` must not wait for anything but its own queries.
    *
    * @example

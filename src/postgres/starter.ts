@@ -21,6 +21,7 @@ export interface StartOptions {
   /**
    * Your own transaction, on the same database: the run is there if and only if that commits, and live at once. A `pg`
    * client, a PGlite transaction, postgres.js' `sql`, Drizzle's `tx` or Kysely's `trx`.
+   * After an error the transaction is aborted, as after any other in PostgreSQL.
    */
   readonly tx?: Tx;
 }
@@ -57,7 +58,7 @@ export function createStarter(
     const slug = typeof flow === 'string' ? flow : flow.slug;
     const definition = typeof flow === 'string' ? definitions.get(flow) : flow;
     const request = await createRequest(slug, definition, input, options);
-    if (!options.tx) return add(request);
+    if (options.tx === undefined) return add(request);
     const outcome = await store.startFlowIn(queryIn(options.tx), request);
     return readStarted([request], outcome)[0]!;
   };

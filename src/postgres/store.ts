@@ -3,7 +3,7 @@ import type { Change } from '../run/change.js';
 import type { RunStatus } from '../run/run.js';
 import { type ChangeRow, type Outcome, readOutcome } from './change-rows.js';
 import type { Database, Queryable } from './database.js';
-import { refuse } from './refusals.js';
+import { refuse, refuseStart } from './refusals.js';
 import { quoteIdentifier } from './schema.js';
 
 /** A step as it is registered; steps are named by their index. */
@@ -96,9 +96,10 @@ export class Store {
 
   /** One start in the user's transaction, which tells the other processes when it commits. */
   async startFlowIn(tx: Queryable, start: StartRequest): Promise<Outcome> {
+    // The blank keeps off plugins of Kysely that parse whatever begins as JSON does.
     const rows = await tx
       .query<{ row: string }>(
-        `select to_json(c)::text as row from ${this.#name}.start_flows(array[$1::text::uuid], array[$2::text],
+        `select ' ' || to_json(c)::text as row from ${this.#name}.start_flows(array[$1::text::uuid], array[$2::text],
            array[$3::text::jsonb], array[$4::text::jsonb], array[$5::text::float8], array[$6::text::timestamptz], true) c`,
         [
           start.runId,
@@ -109,7 +110,7 @@ export class Store {
           start.runAt?.toISOString() ?? null,
         ],
       )
-      .catch(refuse);
+      .catch((error) => refuseStart(error, start));
     return readOutcome(rows.map(({ row }) => JSON.parse(row) as ChangeRow));
   }
 

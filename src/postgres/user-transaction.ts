@@ -37,15 +37,28 @@ export function queryIn(tx: Tx): Queryable {
 
 function chooseRun(tx: Tx): (text: string, values: unknown[]) => Promise<unknown[]> {
   const has = <Name extends string>(name: Name): boolean => typeof (tx as any)?.[name] === 'function';
+  if (isDatabase(tx, has)) throw notATransaction();
   if (has('executeQuery')) return (text, values) => runKysely(tx as KyselyTransaction, text, values);
   if (has('unsafe'))
     return async (text, values) => [...(await (tx as PostgresJsTransaction).unsafe(text, values))];
   // Drizzle's transactions have a `query` too, an object.
   if (has('query')) return async (text, values) => (await (tx as PgTransaction).query(text, values)).rows;
   if (has('execute')) return (text, values) => runDrizzle(tx as DrizzleTransaction, text, values);
-  throw new PgFlowError(
+  throw notATransaction();
+}
+
+/** What these libraries open transactions on takes the same calls, and would run them outside of any. */
+function isDatabase(tx: any, has: (name: string) => boolean): boolean {
+  if (has('executeQuery')) return tx.isTransaction === false;
+  if (has('unsafe')) return has('begin');
+  if (has('query')) return 'totalCount' in tx || has('execProtocol');
+  return has('execute') && !has('rollback');
+}
+
+function notATransaction(): PgFlowError {
+  return new PgFlowError(
     'INVALID_INPUT',
-    'The option `tx` takes a transaction of pg, PGlite, postgres.js, Drizzle or Kysely. Nothing was started.',
+    'The option `tx` takes an open transaction: a client of pg, or what PGlite, postgres.js, Drizzle or Kysely hand to the function that runs in it. Nothing was started.',
     { data: { issues: [{ path: 'tx', message: 'Expected a transaction' }] } },
   );
 }

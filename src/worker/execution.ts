@@ -117,6 +117,7 @@ export class Execution {
       const message = `Step \`${this.handler.step.slug}\` called commit again after a commit. Do all in one transaction.`;
       return Promise.reject(new PgFlowError('INVALID_INPUT', message));
     }
+    if (this.#controller.signal.aborted) return Promise.reject(this.#controller.signal.reason);
     const commit = this.#commitTask(this, fn);
     this.#commit = commit;
     commit.catch(() => {

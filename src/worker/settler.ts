@@ -64,7 +64,8 @@ export class Settler {
       await this.#add({ execution, end });
     } catch (error) {
       if (this.#closed) return;
-      await this.#endAsFailed(execution, error);
+      if (isContended(error)) await this.#giveBack(execution, error);
+      else await this.#endAsFailed(execution, error);
     }
   }
 
@@ -79,7 +80,7 @@ export class Settler {
     const { outcome, output } = await this.#ports.store.commitTask(task, fn);
     this.#begun.delete(execution);
     if (outcome) this.#publish([{ execution, end: { outcome: 'completed', output } }], outcome);
-    else this.#ports.onUncertain([task.runId]);
+    else this.#tellUncertain([task.runId]);
     return JSON.parse(output);
   }
 
@@ -117,9 +118,15 @@ export class Settler {
     try {
       await this.#add({ execution, end: { outcome: 'failed', error: text, retryDelay: -1 } });
     } catch (again) {
-      this.#ports.onError(`Could not settle a task of run ${execution.task.runId}; it is given back`, again);
-      await this.#ports.store.returnTasks([execution.task]).catch(() => {});
+      await this.#giveBack(execution, again);
     }
+  }
+
+  async #giveBack({ task }: Execution, error: unknown): Promise<void> {
+    this.#ports.onError(`Could not settle a task of run ${task.runId}; it is given back`, error);
+    await this.#ports.store.returnTasks([task]).catch((again) => {
+      this.#ports.onError('Could not give a task back; its lease will end', again);
+    });
   }
 
   async #settle(items: readonly Item[]): Promise<boolean[]> {
@@ -129,7 +136,7 @@ export class Settler {
         const outcome = await this.#ports.store.settleTasks(ends);
         const settled = this.#publish(items, outcome);
         if (failures > 0 && settled.includes(false)) {
-          this.#ports.onUncertain(
+          this.#tellUncertain(
             items.filter((_, i) => !settled[i]).map(({ execution }) => execution.task.runId),
           );
         }
@@ -137,9 +144,15 @@ export class Settler {
       } catch (error) {
         if (this.#closed || !isPassing(error, failures)) throw error;
         if (failures === 0) this.#ports.onError('Settling tasks failed; trying again', error);
-        await pause(failures);
+        await pause(isTimeout(error) ? failures + TIMEOUT_PAUSES : failures);
       }
     }
+  }
+
+  /** What was applied unheard may have queued tasks, too. */
+  #tellUncertain(runIds: readonly string[]): void {
+    this.#ports.onUncertain(runIds);
+    this.#ports.onReady();
   }
 
   #publish(items: readonly Item[], outcome: Outcome): boolean[] {
@@ -203,13 +216,27 @@ function factsOf(execution: Execution, end: AttemptEnd | null, settled: SettledT
   return facts;
 }
 
-/** Serialization failure, deadlock, lock timeout. */
-const CONTENDED = /^(40001|40P01|55P03)$/;
+/** Serialization failure, deadlock, lock timeout, statement timeout. */
+const CONTENDED = /^(40001|40P01|55P03|57014)$/;
 const MOST_CONTENDED = 5;
+/** A statement that took too long would do so again at once: its pauses begin as those after so many failures. */
+const TIMEOUT_PAUSES = 4;
 
-/** The database away: for as long as it takes. Others in the way: a few times. */
+/** The database away, or refusing all work: for as long as it takes. Others in the way: a few times. */
 function isPassing(error: unknown, failures: number): boolean {
   if (error instanceof PgFlowError) return error.code === 'DATABASE_UNAVAILABLE';
-  const { code } = error as { code?: string };
-  return code !== undefined && CONTENDED.test(code) && failures < MOST_CONTENDED;
+  return isContended(error) && failures < MOST_CONTENDED;
+}
+
+/** Others were in the way: it says nothing of the result. */
+function isContended(error: unknown): boolean {
+  return CONTENDED.test(codeOf(error));
+}
+
+function isTimeout(error: unknown): boolean {
+  return codeOf(error) === '57014';
+}
+
+function codeOf(error: unknown): string {
+  return (error as { code?: string }).code ?? '';
 }

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { withDeadline } from '../postgres/deadline.js';
 import { pause } from '../postgres/pause.js';
 import type { ClaimedTask, TaskKey, TaskStore } from '../postgres/task-store.js';
 import { freezeDeep } from '../run/freeze.js';
@@ -26,6 +27,9 @@ export interface WorkerLoad {
   readonly executing: number;
   readonly concurrency: number;
 }
+
+/** How long stopping waits, in milliseconds, for what the database is asked, and for handlers that were aborted. */
+const PATIENCE = 5000;
 
 /** Not registered: what it claimed under its last id, others will rescue. */
 const NOBODY = 0;
@@ -62,7 +66,10 @@ export class Worker {
   #nextClaim: NodeJS.Timeout | undefined;
   #nextBeat: NodeJS.Timeout | undefined;
   #beating: Promise<void> | undefined;
+  /** On its own: while it hangs, heartbeats go on. */
+  #rescuing: Promise<void> | undefined;
   #lastBeat = 0;
+  #leaseEnds: NodeJS.Timeout | undefined;
   #idle: (() => void)[] = [];
 
   constructor(ports: WorkerPorts, options: WorkerOptions = {}) {
@@ -101,7 +108,7 @@ export class Worker {
     this.#enter('running');
     await this.#register();
     this.#scheduleBeat();
-    this.#beating = this.#rescue();
+    this.#rescuing = this.#rescue();
     this.wake();
   }
 
@@ -127,17 +134,17 @@ export class Worker {
     if (this.#mode !== 'running') return;
     this.#enter('draining');
     clearTimeout(this.#nextClaim);
-    await this.#claiming;
+    await within(PATIENCE, this.#claiming);
     const drained = await this.#drain(grace * 1000);
     if (!drained) {
       for (const execution of this.#active) execution.giveUp('stopping');
-      await this.#drain(5000);
+      await this.#drain(PATIENCE);
     }
     clearTimeout(this.#nextBeat);
-    await this.#settler.close();
-    await this.#beating;
+    await within(PATIENCE, Promise.all([this.#settler.close(), this.#beating, this.#rescuing]));
     // What could not be told to the database is rescued when the lease ends.
-    if (this.#held.size === 0) await this.#ports.store.removeWorker(this.#workerId).catch(() => {});
+    if (this.#held.size === 0) await within(PATIENCE, this.#ports.store.removeWorker(this.#workerId));
+    clearTimeout(this.#leaseEnds);
     this.#enter('stopped');
   }
 
@@ -145,7 +152,7 @@ export class Worker {
     this.#mode = mode;
   }
 
-  async #register(): Promise<void> {
+  async #register(): Promise<number> {
     const sent = performance.now();
     const { lease, concurrency } = this.#options;
     this.#workerId = await this.#ports.store.registerWorker({
@@ -154,7 +161,16 @@ export class Worker {
       concurrency,
       handlerIds: this.#handlerIds,
     });
+    this.#renewed(sent);
+    return this.#workerId;
+  }
+
+  /** Handlers end before others may take their tasks, whether a heartbeat fails, hangs or is never sent. */
+  #renewed(sent: number): void {
     this.#lastBeat = sent;
+    clearTimeout(this.#leaseEnds);
+    const left = sent + this.#options.lease * 900 - performance.now();
+    this.#leaseEnds = setTimeout(() => this.#loseLease(), Math.max(0, left));
   }
 
   #claim(): void {
@@ -175,16 +191,22 @@ export class Worker {
       const wanted = this.#free();
       if (wanted <= 0) return;
       const wakes = this.#wakes;
+      let workerId = this.#workerId;
       try {
-        if (this.#workerId === NOBODY) await this.#register();
-        const tasks = await this.#ports.store.claimTasks(this.#workerId, this.#handlerIds, wanted);
+        if (workerId === NOBODY) workerId = await this.#register();
+        const tasks = await this.#ports.store.claimTasks(workerId, this.#handlerIds, wanted);
         failures = 0;
+        if (this.#isStopped() || workerId !== this.#workerId) {
+          // The answer came too late: nobody renews the lease of these.
+          await this.#ports.store.returnTasks(tasks);
+          continue;
+        }
         this.#begin(tasks);
         if (tasks.length === wanted || this.#wakes !== wakes) continue;
         const due = await this.#ports.store.nextDue(this.#handlerIds);
         if (this.#wakes === wakes) this.#sleep(due);
       } catch (error) {
-        if (wasTakenForDead(error)) this.#loseLease();
+        if (this.#wasTakenForDead(error, workerId)) this.#loseLease();
         if (failures === 0) this.#ports.onError('Claiming tasks failed; trying again', error);
         await pause(failures);
         failures += 1;
@@ -267,28 +289,23 @@ export class Worker {
   }
 
   async #beat(): Promise<void> {
-    const sent = performance.now();
-    const held = [...this.#held];
-    const leaseEnds = setTimeout(
-      () => this.#loseLease(),
-      Math.max(0, this.#lastBeat + this.#options.lease * 900 - sent),
-    );
+    const workerId = this.#workerId;
     try {
-      if (this.#workerId !== NOBODY) await this.#renew(held, sent);
-      await this.#rescue();
+      if (workerId !== NOBODY) await this.#renew(workerId);
+      this.#rescuing ??= this.#rescue();
     } catch (error) {
-      if (wasTakenForDead(error)) this.#loseLease();
+      if (this.#wasTakenForDead(error, workerId)) this.#loseLease();
       this.#ports.onError('The heartbeat failed', error);
-    } finally {
-      clearTimeout(leaseEnds);
     }
   }
 
-  async #renew(held: readonly Execution[], sent: number): Promise<void> {
-    const { store } = this.#ports;
+  async #renew(workerId: number): Promise<void> {
+    const { lease } = this.#options;
+    const sent = performance.now();
+    const held = [...this.#held];
     const tasks = held.map(({ task }) => task);
-    const lost = await store.heartbeat(this.#workerId, this.#options.lease, tasks);
-    this.#lastBeat = sent;
+    const lost = await withDeadline(lease, this.#ports.store.heartbeat(workerId, lease, tasks));
+    if (workerId === this.#workerId) this.#renewed(sent);
     const keys = new Set(lost.map(keyOf));
     for (const execution of held) {
       if (keys.has(keyOf(execution.task))) execution.giveUp('lost');
@@ -298,7 +315,18 @@ export class Worker {
   /** Others take the tasks, so no handler may still be at work. It registers again before its next claim. */
   #loseLease(): void {
     this.#workerId = NOBODY;
+    clearTimeout(this.#leaseEnds);
     for (const execution of this.#held) execution.giveUp('lost');
+    this.wake();
+  }
+
+  /** The database has no such worker any more; an answer to an earlier registration says nothing of the one now. */
+  #wasTakenForDead(error: unknown, workerId: number): boolean {
+    return (error as { code?: string }).code === 'PF007' && workerId === this.#workerId;
+  }
+
+  #isStopped(): boolean {
+    return this.#mode === 'stopped';
   }
 
   async #rescue(): Promise<void> {
@@ -310,6 +338,8 @@ export class Worker {
       this.#ports.onReady();
     } catch (error) {
       this.#ports.onError('Rescuing the tasks of dead workers failed', error);
+    } finally {
+      this.#rescuing = undefined;
     }
   }
 }
@@ -318,7 +348,7 @@ function keyOf({ runId, stepIndex, taskIndex, claim }: TaskKey): string {
   return `${runId}:${stepIndex}:${taskIndex}:${claim}`;
 }
 
-/** The database has no such worker any more. */
-function wasTakenForDead(error: unknown): boolean {
-  return (error as { code?: string }).code === 'PF007';
+/** What `work` does, for at most so long; a failure is an end too. */
+async function within(milliseconds: number, work: Promise<unknown> | undefined): Promise<void> {
+  await withDeadline(milliseconds / 1000, Promise.resolve(work)).catch(() => {});
 }

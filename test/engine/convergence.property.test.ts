@@ -117,7 +117,17 @@ describeEachDatabase('convergence', (kind) => {
   test('with every message lost, and nobody to say so, the watchdog finds the end', async () => {
     const { db, auditor } = await createAudited(kind);
     const evidence: Evidence = { watched: [], changes: [] };
-    const step = { kind: 'single', parents: [0.9], over: 0, size: 3, failures: 0, slowness: 5 } as const;
+    const step = {
+      kind: 'single',
+      parents: [0.9],
+      over: 0,
+      size: 3,
+      failures: 0,
+      slowness: 5,
+      condition: 'none',
+      whenUnmet: 'skip',
+      whenExhausted: 'fail',
+    } as const;
     const flow = {
       inputSize: 0,
       steps: [step, { ...step, failures: 1 }, { ...step, kind: 'map', over: 0.9 }],

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { defineFlow, type Flow } from '../../src/flow/define-flow.js';
-import type { HandlerContext } from '../../src/flow/flow.js';
+import type { Consequence, HandlerContext } from '../../src/flow/flow.js';
 
 export interface RandomStep {
   readonly kind: 'single' | 'map';
@@ -14,6 +14,10 @@ export interface RandomStep {
   readonly failures: number;
   /** Milliseconds that its handler takes at most. */
   readonly slowness: number;
+  /** Whether it has a condition, and whether that asks for a first element or for none. */
+  readonly condition: 'none' | 'if' | 'ifNot';
+  readonly whenUnmet: Consequence;
+  readonly whenExhausted: Consequence;
 }
 
 export interface RandomFlow {
@@ -21,9 +25,15 @@ export interface RandomFlow {
   readonly inputSize: number;
 }
 
+const consequence = (usual: Consequence, weight: number): fc.Arbitrary<Consequence> =>
+  fc.oneof(
+    { weight, arbitrary: fc.constant(usual) },
+    fc.constantFrom<Consequence[]>('skip', 'skip-cascade', 'fail'),
+  );
+
 const fraction = fc.double({ min: 0, max: 0.999, noNaN: true });
 
-/** Flows of any shape: single and map steps, empty maps, handlers that fail once or for good. */
+/** Flows of any shape: single and map steps, empty maps, conditions, handlers that fail once or for good. */
 export const randomFlow: fc.Arbitrary<RandomFlow> = fc.record({
   inputSize: fc.integer({ min: 0, max: 4 }),
   steps: fc.array(
@@ -34,6 +44,9 @@ export const randomFlow: fc.Arbitrary<RandomFlow> = fc.record({
       size: fc.integer({ min: 0, max: 4 }),
       failures: fc.oneof({ weight: 8, arbitrary: fc.constant(0) }, fc.integer({ min: 1, max: 3 })),
       slowness: fc.constantFrom(0, 0, 5, 20),
+      condition: fc.constantFrom('none', 'none', 'if', 'ifNot'),
+      whenUnmet: consequence('skip', 5),
+      whenExhausted: consequence('fail', 1),
     }),
     { minLength: 1, maxLength: 6 },
   ),
@@ -48,11 +61,19 @@ export function buildFlow(slug: string, { steps }: RandomFlow, random: () => num
     const name = (place: number) => `s${Math.floor(place * i)}`;
     const dependsOn = i === 0 ? [] : [...new Set(step.parents.map(name))];
     const handler = handlerOf(step, random);
-    if (step.kind === 'single') flow = flow.step(`s${i}`, { dependsOn }, handler as never);
-    else if (i === 0 || step.over < 0.3) flow = flow.map(`s${i}`, { dependsOn }, handler);
-    else flow = flow.map(`s${i}`, { dependsOn, over: name(step.over) }, handler);
+    const over = step.kind === 'single' || i === 0 || step.over < 0.3 ? undefined : name(step.over);
+    const options = { dependsOn, ...conditionsOf(step, over ?? dependsOn[0]) };
+    if (step.kind === 'single') flow = flow.step(`s${i}`, options, handler as never);
+    else flow = flow.map(`s${i}`, { ...options, over }, handler);
   }
   return flow;
+}
+
+/** Of a root: whether the input has a 1; else whether a parent ran and has elements. */
+function conditionsOf({ condition, whenUnmet, whenExhausted }: RandomStep, parent: string | undefined) {
+  if (condition === 'none') return { whenExhausted };
+  const pattern = parent === undefined ? [1] : { [parent]: ['element 0'] };
+  return { whenExhausted, whenUnmet, [condition]: pattern };
 }
 
 function handlerOf({ kind, size, failures, slowness }: RandomStep, random: () => number) {

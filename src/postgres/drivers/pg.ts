@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { Database } from '../database.js';
+import { withDeadline } from '../deadline.js';
 import { explain, redactUrl } from './pg-errors.js';
 import { listen } from './pg-listen.js';
 
@@ -14,6 +15,10 @@ const types = {
 };
 
 const CONNECT_TIMEOUT = 10_000;
+/** A half-open connection neither answers nor fails: without an end of patience the engine would wait for ever. */
+const ANSWER_TIMEOUT = 30_000;
+/** How long closing waits for statements under way. */
+const CLOSE_TIMEOUT = 5;
 /** Two settle, two start, one claims, one beats: more would not make the engine faster. */
 const ENGINE_CONNECTIONS = 6;
 
@@ -31,7 +36,7 @@ export function openPostgres(given: string | pg.Pool): Database {
   return {
     kind: 'postgres',
     location,
-    query: (sql, params) => run(engine, sql, params, location),
+    query: (sql, params) => run(engine, sql, params, location, ANSWER_TIMEOUT),
     transaction: (fn) =>
       inTransaction(engine, location, (client) =>
         fn({
@@ -49,8 +54,8 @@ export function openPostgres(given: string | pg.Pool): Database {
     },
     listen: (channel, onPayload, onLost) => listen(config, channel, onPayload, onLost, location),
     async close() {
-      if (!engine.ended) await engine.end();
-      if (handlers !== given && handlers && !handlers.ended) await handlers.end();
+      const own = [engine, ...(handlers && handlers !== given ? [handlers] : [])];
+      await Promise.all(own.map(endPool));
     },
   };
 }
@@ -74,6 +79,11 @@ function openPool(config: pg.PoolConfig): pg.Pool {
   return pool;
 }
 
+/** Statements that hang on a dead connection are left to their timeout. */
+async function endPool(pool: pg.Pool): Promise<void> {
+  if (!pool.ending) await withDeadline(CLOSE_TIMEOUT, pool.end()).catch(() => {});
+}
+
 async function inTransaction<T>(
   pool: pg.Pool,
   location: string,
@@ -81,6 +91,11 @@ async function inTransaction<T>(
 ): Promise<T> {
   const client = await connect(pool, location);
   let broken: Error | undefined;
+  // The pool listens to idle connections only, and an unheard error of this one would end the process.
+  const lost = (error: Error) => {
+    broken = error;
+  };
+  client.on('error', lost);
   try {
     await run(client, 'begin', [], location);
     const result = await fn(client);
@@ -92,6 +107,7 @@ async function inTransaction<T>(
     });
     throw error;
   } finally {
+    client.off('error', lost);
     client.release(broken);
   }
 }
@@ -109,9 +125,11 @@ async function run<Row>(
   sql: string,
   params: readonly unknown[] | undefined,
   location: string,
+  timeout?: number,
 ): Promise<Row[]> {
   try {
-    const result = await client.query({ text: sql, values: params as unknown[], types });
+    const query = { text: sql, values: params as unknown[], types, query_timeout: timeout };
+    const result = await client.query(query);
     return result.rows as Row[];
   } catch (error) {
     throw explain(error, location);

@@ -43,7 +43,9 @@ begin
       from released e
       cross join lateral (
         select t.ctid as tid, t.step_slug, t.status, t.remaining_deps, t.initial_tasks from pgflow.step_states t
-        where t.run_id = e.run_id and t.step_index = e.step_index offset 0
+        where t.run_id = e.run_id and t.step_index = e.step_index
+          -- One that a cascade skipped in an earlier change stays as it was then.
+          and (t.status = 'created' or t.seq = e.seq) offset 0
       ) x
       cross join lateral (
         select s.* from pgflow.steps s

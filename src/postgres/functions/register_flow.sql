@@ -46,17 +46,24 @@ begin
       from pg_catalog.jsonb_array_elements(steps) with ordinality e
       cross join lateral pg_catalog.jsonb_to_record(e.value)
         s(slug text, kind text, "dependsOn" jsonb, over int, signature text, "whenUnmet" text, "whenExhausted" text)
+    ), waits as (
+      select distinct g.step_index as child, p as parent from given g cross join lateral unnest(g.depends_on || g.over) p
+      where p is not null
+    ), awaited as (
+      select w.parent, array_agg(w.child order by w.child) as children from waits w group by w.parent
+    ), fed as (
+      select g.over, min(g.slug) as map from given g where g.over is not null group by g.over
     )
     insert into pgflow.steps (flow_slug, version, step_index, step_slug, kind, depends_on, over, dependents, dep_count, fed_map,
       handler_id, if_pattern, if_not_pattern, when_unmet, when_exhausted)
     select flow, _version, g.step_index, g.slug, g.kind, g.depends_on, g.over,
-      array(select d.step_index from given d where g.step_index = any (d.depends_on || d.over) order by 1),
+      coalesce(a.children, '{}'),
       (select count(distinct d) from unnest(g.depends_on || g.over) d),
-      (select min(d.slug) from given d where d.over = g.step_index),
+      f.map,
       (select h.handler_id from pgflow.handlers h
        where h.flow_slug = flow and h.step_slug = g.slug and h.signature = g.signature),
       g.definition->'if', g.definition->'ifNot', g."whenUnmet", g."whenExhausted"
-    from given g;
+    from given g left join awaited a on a.parent = g.step_index left join fed f on f.over = g.step_index;
   end if;
   update pgflow.flows f set current_version = _version where f.flow_slug = flow and f.current_version <> _version;
 

@@ -59,7 +59,7 @@ begin
     select k.step_index, count(*)::int as completed, max(k.attempt) as attempt from pgflow.step_tasks k
     where k.run_id = new_id and k.status = 'completed' group by k.step_index
   ) c
-  where t.run_id = new_id and t.step_index = c.step_index and t.status = 'created';
+  where t.run_id = new_id and t.step_index = c.step_index and t.status in ('created', 'cancelled');
 
   return query select c.* from pgflow.read_changes(array[new_id], array[0]) c;
   if _ready_at is not null then
