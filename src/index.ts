@@ -41,6 +41,7 @@ export type { Health } from './postgres/health.js';
 export type { ListOptions, RunList } from './postgres/list-runs.js';
 export type { FlowMetrics, PruneOptions } from './postgres/maintenance.js';
 export type { StartOptions } from './postgres/starter.js';
+export type { Tx } from './postgres/user-transaction.js';
 export { memoryPubSub } from './pubsub/memory.js';
 export { postgresPubSub } from './pubsub/postgres.js';
 export type { PubSub } from './pubsub/pubsub.js';
