@@ -5,6 +5,7 @@ import type { ClaimedTask, TaskKey, TaskStore } from '../postgres/task-store.js'
 import { freezeDeep } from '../run/freeze.js';
 import { ClaimLatencies, type ClaimLatency } from './claim-latency.js';
 import { Execution, type Handler } from './execution.js';
+import { Lease, NOBODY } from './lease.js';
 import { Settler, type SettlerPorts } from './settler.js';
 
 export interface WorkerOptions {
@@ -31,9 +32,6 @@ export interface WorkerLoad {
 /** How long stopping waits, in milliseconds, for what the database is asked, and for handlers that were aborted. */
 const PATIENCE = 5000;
 
-/** Not registered: what it claimed under its last id, others will rescue. */
-const NOBODY = 0;
-
 type Mode = 'idle' | 'running' | 'draining' | 'stopped';
 
 /**
@@ -44,16 +42,15 @@ type Mode = 'idle' | 'running' | 'draining' | 'stopped';
  *
  * It claims when it is woken (tasks became ready), when the next delayed task is due, when a slot
  * gets free and the last claim left something, and every `pollInterval` for what it was not told.
- * A heartbeat renews its lease, aborts handlers whose claim was lost, and rescues the tasks of the dead.
+ * With each heartbeat of its lease, handlers whose claim was lost abort, and the tasks of the dead are rescued.
  */
 export class Worker {
   #mode: Mode = 'idle';
   readonly #options: Required<WorkerOptions>;
   readonly #ports: WorkerPorts;
   readonly #settler: Settler;
-  readonly #name = `${hostname()}:${process.pid}`;
+  readonly #lease: Lease;
   readonly #handlerIds: number[];
-  #workerId = NOBODY;
   /** Executing now: each takes a slot. */
   readonly #active = new Set<Execution>();
   /** Claimed and not settled yet: what the lease is for. */
@@ -64,12 +61,8 @@ export class Worker {
   #wakes = 0;
   #claiming: Promise<void> | undefined;
   #nextClaim: NodeJS.Timeout | undefined;
-  #nextBeat: NodeJS.Timeout | undefined;
-  #beating: Promise<void> | undefined;
   /** On its own: while it hangs, heartbeats go on. */
   #rescuing: Promise<void> | undefined;
-  #lastBeat = 0;
-  #leaseEnds: NodeJS.Timeout | undefined;
   #idle: (() => void)[] = [];
 
   constructor(ports: WorkerPorts, options: WorkerOptions = {}) {
@@ -83,6 +76,7 @@ export class Worker {
         ports.onReady();
       },
     });
+    this.#lease = this.#createLease();
   }
 
   get mode(): Mode {
@@ -99,15 +93,14 @@ export class Worker {
 
   /** False while it is not registered, or has not been able to renew its lease in time. */
   get hasLease(): boolean {
-    return this.#workerId !== NOBODY && performance.now() - this.#lastBeat < this.#options.lease * 1000;
+    return this.#lease.isHeld;
   }
 
   /** Registers with the database and begins to claim. */
   async start(): Promise<void> {
     if (this.#mode !== 'idle') return;
     this.#enter('running');
-    await this.#register();
-    this.#scheduleBeat();
+    await this.#lease.register();
     this.#rescuing = this.#rescue();
     this.wake();
   }
@@ -140,11 +133,9 @@ export class Worker {
       for (const execution of this.#active) execution.giveUp('stopping');
       await this.#drain(PATIENCE);
     }
-    clearTimeout(this.#nextBeat);
-    await within(PATIENCE, Promise.all([this.#settler.close(), this.#beating, this.#rescuing]));
+    await within(PATIENCE, Promise.all([this.#settler.close(), this.#lease.end(), this.#rescuing]));
     // What could not be told to the database is rescued when the lease ends.
-    if (this.#held.size === 0) await within(PATIENCE, this.#ports.store.removeWorker(this.#workerId));
-    clearTimeout(this.#leaseEnds);
+    if (this.#held.size === 0) await within(PATIENCE, this.#ports.store.removeWorker(this.#lease.workerId));
     this.#enter('stopped');
   }
 
@@ -152,25 +143,30 @@ export class Worker {
     this.#mode = mode;
   }
 
-  async #register(): Promise<number> {
-    const sent = performance.now();
+  #createLease(): Lease {
     const { lease, concurrency } = this.#options;
-    this.#workerId = await this.#ports.store.registerWorker({
-      name: this.#name,
-      lease,
-      concurrency,
-      handlerIds: this.#handlerIds,
+    return new Lease({
+      store: this.#ports.store,
+      registration: {
+        name: `${hostname()}:${process.pid}`,
+        lease,
+        concurrency,
+        handlerIds: this.#handlerIds,
+      },
+      tasks: () => [...this.#held].map(({ task }) => task),
+      onLost: () => {
+        for (const execution of this.#held) execution.giveUp('lost');
+        this.wake();
+      },
+      onLostClaims: (claims) => {
+        const keys = new Set(claims.map(keyOf));
+        for (const execution of this.#held) if (keys.has(keyOf(execution.task))) execution.giveUp('lost');
+      },
+      onBeat: () => {
+        this.#rescuing ??= this.#rescue();
+      },
+      onError: this.#ports.onError,
     });
-    this.#renewed(sent);
-    return this.#workerId;
-  }
-
-  /** Handlers end before others may take their tasks, whether a heartbeat fails, hangs or is never sent. */
-  #renewed(sent: number): void {
-    this.#lastBeat = sent;
-    clearTimeout(this.#leaseEnds);
-    const left = sent + this.#options.lease * 900 - performance.now();
-    this.#leaseEnds = setTimeout(() => this.#loseLease(), Math.max(0, left));
   }
 
   #claim(): void {
@@ -191,12 +187,12 @@ export class Worker {
       const wanted = this.#free();
       if (wanted <= 0) return;
       const wakes = this.#wakes;
-      let workerId = this.#workerId;
+      let { workerId } = this.#lease;
       try {
-        if (workerId === NOBODY) workerId = await this.#register();
+        if (workerId === NOBODY) workerId = await this.#lease.register();
         const tasks = await this.#ports.store.claimTasks(workerId, this.#handlerIds, wanted);
         failures = 0;
-        if (this.#isStopped() || workerId !== this.#workerId) {
+        if (this.mode === 'stopped' || workerId !== this.#lease.workerId) {
           // The answer came too late: nobody renews the lease of these.
           await this.#ports.store.returnTasks(tasks);
           continue;
@@ -206,7 +202,7 @@ export class Worker {
         const due = await this.#ports.store.nextDue(this.#handlerIds);
         if (this.#wakes === wakes) this.#sleep(due);
       } catch (error) {
-        if (this.#wasTakenForDead(error, workerId)) this.#loseLease();
+        this.#lease.heed(error, workerId);
         if (failures === 0) this.#ports.onError('Claiming tasks failed; trying again', error);
         await pause(failures);
         failures += 1;
@@ -275,58 +271,6 @@ export class Worker {
         resolve(true);
       });
     });
-  }
-
-  #scheduleBeat(): void {
-    this.#nextBeat = setTimeout(
-      () => {
-        this.#beating = this.#beat().finally(() => {
-          if (this.#mode === 'running' || this.#mode === 'draining') this.#scheduleBeat();
-        });
-      },
-      (this.#options.lease * 1000) / 3,
-    );
-  }
-
-  async #beat(): Promise<void> {
-    const workerId = this.#workerId;
-    try {
-      if (workerId !== NOBODY) await this.#renew(workerId);
-      this.#rescuing ??= this.#rescue();
-    } catch (error) {
-      if (this.#wasTakenForDead(error, workerId)) this.#loseLease();
-      this.#ports.onError('The heartbeat failed', error);
-    }
-  }
-
-  async #renew(workerId: number): Promise<void> {
-    const { lease } = this.#options;
-    const sent = performance.now();
-    const held = [...this.#held];
-    const tasks = held.map(({ task }) => task);
-    const lost = await withDeadline(lease, this.#ports.store.heartbeat(workerId, lease, tasks));
-    if (workerId === this.#workerId) this.#renewed(sent);
-    const keys = new Set(lost.map(keyOf));
-    for (const execution of held) {
-      if (keys.has(keyOf(execution.task))) execution.giveUp('lost');
-    }
-  }
-
-  /** Others take the tasks, so no handler may still be at work. It registers again before its next claim. */
-  #loseLease(): void {
-    this.#workerId = NOBODY;
-    clearTimeout(this.#leaseEnds);
-    for (const execution of this.#held) execution.giveUp('lost');
-    this.wake();
-  }
-
-  /** The database has no such worker any more; an answer to an earlier registration says nothing of the one now. */
-  #wasTakenForDead(error: unknown, workerId: number): boolean {
-    return (error as { code?: string }).code === 'PF007' && workerId === this.#workerId;
-  }
-
-  #isStopped(): boolean {
-    return this.#mode === 'stopped';
   }
 
   async #rescue(): Promise<void> {
