@@ -5,15 +5,31 @@ import { check } from './check.js';
 import { runCommand } from './run-command.js';
 import { type Outcome, outcomeOf, report, type Tally } from './tally.js';
 
-/** Kinds of test, quickest first. Each is a vitest project and runs in a process of its own. */
-const SUITES = ['unit', 'types', 'postgres', 'browser', 'chaos'];
+interface Suite {
+  /** The vitest project, and the files of it where it is not all. */
+  readonly args: readonly string[];
+  readonly env?: Record<string, string>;
+}
+
+/** Kinds of test, quickest first. Each runs in a process of its own. */
+const SUITES: Readonly<Record<string, Suite>> = {
+  unit: { args: ['unit'] },
+  types: { args: ['types'] },
+  postgres: { args: ['postgres'] },
+  // The engine again, on the oldest PostgreSQL that is supported.
+  oldest: { args: ['postgres', 'test/engine'], env: { PGFLOW_TEST_POSTGRES: 'oldest', DATABASE_URL: '' } },
+  browser: { args: ['browser'] },
+  chaos: { args: ['chaos'] },
+};
 
 /** `npm test`, or `npm test -- unit chaos` for some kinds of test without the checks. */
 async function main(): Promise<void> {
   const asked = process.argv.slice(2);
-  const unknown = asked.filter((name) => !['check', ...SUITES].includes(name));
+  const unknown = asked.filter((name) => name !== 'check' && !(name in SUITES));
   if (unknown.length > 0) {
-    console.error(`There are no ${unknown.join(', ')} tests. There are: check, ${SUITES.join(', ')}.`);
+    console.error(
+      `There are no ${unknown.join(', ')} tests. There are: check, ${Object.keys(SUITES).join(', ')}.`,
+    );
     process.exitCode = 2;
     return;
   }
@@ -21,22 +37,29 @@ async function main(): Promise<void> {
 
   const outcomes: Outcome[] = [];
   if (wanted('check')) outcomes.push(await check());
-  for (const suite of SUITES.filter(wanted)) {
-    console.log(`\n— ${suite} tests`);
-    outcomes.push(await runSuite(suite));
+  for (const [name, suite] of Object.entries(SUITES)) {
+    if (!wanted(name)) continue;
+    console.log(`\n— ${name} tests`);
+    outcomes.push(await runSuite(name, suite));
   }
   const { lines, ok } = report(outcomes);
   console.log(lines.join('\n'));
   process.exitCode = ok ? 0 : 1;
 }
 
-async function runSuite(suite: string): Promise<Outcome> {
+async function runSuite(name: string, { args: project, env }: Suite): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), 'pgflow-tally-'));
   const file = join(folder, 'tally.json');
-  const args = ['run', '--project', suite, '--reporter=default', '--reporter=./scripts/tally-reporter.ts'];
+  const args = [
+    'run',
+    '--project',
+    ...project,
+    '--reporter=default',
+    '--reporter=./scripts/tally-reporter.ts',
+  ];
   try {
-    const exitCode = await runCommand('vitest', args, { env: { PGFLOW_TALLY: file } });
-    return outcomeOf(suite, readTally(file), exitCode);
+    const exitCode = await runCommand('vitest', args, { env: { ...env, PGFLOW_TALLY: file } });
+    return outcomeOf(name, readTally(file), exitCode);
   } finally {
     rmSync(folder, { recursive: true });
   }

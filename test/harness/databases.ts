@@ -1,4 +1,5 @@
 import { describe, inject } from 'vitest';
+import { isOldestAsked } from './postgres-binaries.js';
 import {
   createPgliteDatabase,
   createPostgresDatabase,
@@ -40,7 +41,8 @@ export function sharedServer(): string {
   return url;
 }
 
-/** Runs the same tests on PostgreSQL and on PGlite. */
+/** Runs the same tests on PostgreSQL and on PGlite; on PostgreSQL alone where its oldest version is asked for. */
 export function describeEachDatabase(name: string, tests: (kind: DatabaseKind) => void): void {
-  describe.each<DatabaseKind>(['postgres', 'pglite'])(`${name} on %s`, (kind) => tests(kind));
+  const kinds: DatabaseKind[] = isOldestAsked() ? ['postgres'] : ['postgres', 'pglite'];
+  describe.each(kinds)(`${name} on %s`, (kind) => tests(kind));
 }
