@@ -5,6 +5,9 @@ import { check } from './check.js';
 import { runCommand } from './run-command.js';
 import { type Outcome, outcomeOf, report, type Tally } from './tally.js';
 
+/** Seconds that one kind of test may take; on two busy cores the engine's took 350. */
+const PATIENCE = 1500;
+
 interface Suite {
   /** The vitest project, and the files of it where it is not all. */
   readonly args: readonly string[];
@@ -58,7 +61,10 @@ async function runSuite(name: string, { args: project, env }: Suite): Promise<Ou
     '--reporter=./scripts/tally-reporter.ts',
   ];
   try {
-    const exitCode = await runCommand('vitest', args, { env: { ...env, PGFLOW_TALLY: file } });
+    const exitCode = await runCommand('vitest', args, {
+      env: { ...env, PGFLOW_TALLY: file },
+      limit: PATIENCE,
+    });
     return outcomeOf(name, readTally(file), exitCode);
   } finally {
     rmSync(folder, { recursive: true });
