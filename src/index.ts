@@ -28,10 +28,11 @@ export type {
   HandlerContext,
   StepContext,
   StepOutput,
+  TransactionClient,
 } from './flow/flow.js';
 export type { Jsonify } from './flow/jsonify.js';
 export { LiveClient, type LiveResult } from './live/live-client.js';
-export type { LiveRun } from './live/live-run.js';
+export type { LiveRun, Verification, WaitOptions } from './live/live-run.js';
 export type { LiveMessage, LiveSocket } from './live/live-socket.js';
 export type { Metrics, PgFlow, PgFlowOptions } from './pgflow.js';
 export type { Diagnosis } from './postgres/doctor.js';
@@ -43,11 +44,12 @@ export type { FlowMetrics, PruneOptions } from './postgres/maintenance.js';
 export type { StartOptions } from './postgres/starter.js';
 export type { Tx } from './postgres/user-transaction.js';
 export { memoryPubSub } from './pubsub/memory.js';
-export { postgresPubSub } from './pubsub/postgres.js';
+export { type PostgresPubSub, postgresPubSub } from './pubsub/postgres.js';
 export type { PubSub } from './pubsub/pubsub.js';
 export type { EventType, RunEvent } from './run/event.js';
 export type { Run, RunError, RunStatus, StepState, StepStatus } from './run/run.js';
 export type { ClaimLatency } from './worker/claim-latency.js';
+export type { WorkerOptions } from './worker/worker-options.js';
 
 /**
  * Opens the database, brings its schema up to date, registers the flows, and wires worker, pubsub and live runs.
@@ -80,6 +82,12 @@ export async function createPgFlow(options: PgFlowOptions = {}): Promise<PgFlow>
 
 function collectDefinitions({ flows = [], jobs = [] }: PgFlowOptions): Map<string, AnyFlow> {
   const definitions = new Map<string, AnyFlow>();
+  if (!Array.isArray(flows) || !Array.isArray(jobs)) {
+    throw new PgFlowError(
+      'INVALID_DEFINITION',
+      'createPgFlow takes arrays: { flows: [processOrder], jobs: [sendEmail] }.',
+    );
+  }
   for (const flow of [...flows, ...jobs]) {
     assertRunnable(flow);
     if (definitions.has(flow.slug)) {

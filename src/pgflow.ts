@@ -11,7 +11,8 @@ import type { PostgresPubSub } from './pubsub/postgres.js';
 import type { PubSub } from './pubsub/pubsub.js';
 import type { Run } from './run/run.js';
 import type { ClaimLatency } from './worker/claim-latency.js';
-import type { WorkerLoad, WorkerOptions } from './worker/worker.js';
+import type { WorkerLoad } from './worker/worker.js';
+import type { WorkerOptions } from './worker/worker-options.js';
 
 export interface Metrics {
   /** One for each flow and job that some process has registered, by slug. */

@@ -25,7 +25,8 @@ import { errorText } from './run/error-text.js';
 import type { Run, RunStatus } from './run/run.js';
 import { checkRunId, isRunId } from './run/run-id.js';
 import type { Handler } from './worker/execution.js';
-import { Worker, type WorkerOptions, type WorkerPorts } from './worker/worker.js';
+import { Worker, type WorkerPorts } from './worker/worker.js';
+import type { WorkerOptions } from './worker/worker-options.js';
 
 /** The seq of a hint that says that a run is gone: no run gets there. */
 const GONE = 2 ** 31 - 1;
@@ -39,6 +40,8 @@ export class Runtime implements PgFlow {
   readonly #topics: Topics;
   readonly #notifications: PubSub;
   readonly #pubsub: PubSub;
+  /** False for a bus that was given: others may go on with it. */
+  readonly #ownsPubSub: boolean;
   readonly #tracker: Tracker;
   readonly #worker: Worker | undefined;
   readonly #startRun: ReturnType<typeof createStarter>;
@@ -65,6 +68,7 @@ export class Runtime implements PgFlow {
       notify: (payloads) => store.notify(payloads),
       listen: (onPayload, onLost) => database.listen(schema, onPayload, onLost),
     });
+    this.#ownsPubSub = options.pubsub === undefined || isPostgresPubSub(options.pubsub);
     this.#pubsub = choosePubSub(options.pubsub, database, this.#notifications);
     this.#tracker = createTracker({ source: store, pubsub: this.#pubsub, topics: this.#topics });
     if (options.worker !== false && handlers.size > 0)
@@ -222,7 +226,7 @@ export class Runtime implements PgFlow {
     await this.#starting?.catch(() => {});
     await this.#worker?.stop(grace);
     this.#tracker.close();
-    await this.#pubsub.close();
+    if (this.#ownsPubSub) await this.#pubsub.close();
     await this.#notifications.close();
     await this.#database.close();
   }

@@ -8,6 +8,12 @@ import { quoted } from './quoted.js';
  * @throws {PgFlowError} `INVALID_DEFINITION`
  */
 export function assertRunnable(flow: AnyFlow): void {
+  if (!Array.isArray(flow?.steps)) {
+    throw new PgFlowError(
+      'INVALID_DEFINITION',
+      `${quoted(flow)} is no flow. Register what defineFlow or defineJob made; was an import undefined?`,
+    );
+  }
   if (flow.steps.length > 0) return;
   throw new PgFlowError(
     'INVALID_DEFINITION',

@@ -20,6 +20,11 @@ export function checkSlug(slug: unknown, what: string): asserts slug is string {
   );
 }
 
+/** Whether it could be a slug at all. */
+export function isSlug(slug: unknown): slug is string {
+  return whyRefused(slug) === null;
+}
+
 function whyRefused(slug: unknown): string | null {
   if (typeof slug !== 'string') return 'it is not a string.';
   if (slug === '') return 'it is empty.';

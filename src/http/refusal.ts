@@ -43,7 +43,10 @@ export function toRefusal(error: unknown): Refusal {
     case 'RUN_NOT_FOUND':
       return new Refusal(404, error.code, error.message);
     case 'RUN_CONFLICT':
-      return conflict();
+      // A run that cannot be retried: whoever asked may see it. Of a taken id nothing is told.
+      return error.data?.status
+        ? new Refusal(409, error.code, error.message, { data: error.data })
+        : conflict();
     case 'LIMIT_EXCEEDED':
       return new Refusal(413, error.code, error.message, { data: error.data });
     case 'DATABASE_UNAVAILABLE':

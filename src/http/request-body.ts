@@ -5,9 +5,10 @@ import { Refusal } from './refusal.js';
  * whatever `content-length` says, and reading stops at the limit.
  */
 export async function readBody(request: Request, maxBytes: number): Promise<Record<string, unknown>> {
-  refuseOtherThanJson(request);
   const text = await readText(request, maxBytes);
-  const body = text.trim() === '' ? {} : parse(text);
+  if (text.trim() === '') return {};
+  refuseOtherThanJson(request);
+  const body = parse(text);
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new Refusal(400, 'INVALID_INPUT', 'The body has to be a JSON object, such as {"input": …}.');
   }

@@ -80,8 +80,9 @@ function startFlow<F extends AnyFlow, S extends LiveSocket = LiveSocket>(
   socket: S,
   flow: F | string,
   input: FlowStartInput<F>,
-  { as, ...options }: LiveKey & LiveStartOptions = {},
+  given?: LiveKey & LiveStartOptions,
 ): Promise<LiveResult<S, F>> {
+  const { as, ...options } = given ?? {};
   return start(socket, as, (pgflow) => pgflow.startFlow(flow, input, options));
 }
 
@@ -90,8 +91,9 @@ function enqueue<J extends AnyFlow, S extends LiveSocket = LiveSocket>(
   socket: S,
   job: J | string,
   input: FlowStartInput<J>,
-  { as, ...options }: LiveKey & LiveStartOptions = {},
+  given?: LiveKey & LiveStartOptions,
 ): Promise<LiveResult<S, J>> {
+  const { as, ...options } = given ?? {};
   return start(socket, as, (pgflow) => pgflow.enqueue(job, input, options));
 }
 
@@ -104,8 +106,9 @@ function enqueue<J extends AnyFlow, S extends LiveSocket = LiveSocket>(
 async function subscribe<S extends LiveSocket>(
   socket: S,
   runId: string,
-  { as = DEFAULT_KEY }: LiveKey = {},
+  given?: LiveKey,
 ): Promise<LiveResult<S>> {
+  const { as = DEFAULT_KEY } = given ?? {};
   const state = SocketState.of(socket);
   if (state === undefined) return { ok: false, error: notInitialized(), socket };
   const key = state.key(as);
@@ -123,7 +126,8 @@ async function subscribe<S extends LiveSocket>(
 }
 
 /** Drops the key's run and assigns null. Idempotent; changes nothing before `init`. */
-function unsubscribe<S extends LiveSocket>(socket: S, { as = DEFAULT_KEY }: LiveKey = {}): S {
+function unsubscribe<S extends LiveSocket>(socket: S, given?: LiveKey): S {
+  const { as = DEFAULT_KEY } = given ?? {};
   const state = SocketState.of(socket);
   const key = state?.knownKey(as);
   if (state === undefined || key === undefined) return socket;

@@ -136,7 +136,9 @@ export class SharedRun {
     this.#run = run;
     this.#last = change;
     this.#remember(run, change);
-    this.#untold.push(this.#wantsEvents() ? eventsBetween(before, run, change) : []);
+    this.#untold.push(
+      this.#wantsEvents() ? eventsBetween(before, run, change).map((event) => Object.freeze(event)) : [],
+    );
     this.#tell();
   }
 

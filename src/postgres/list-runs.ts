@@ -1,4 +1,5 @@
 import { PgFlowError } from '../errors.js';
+import { isSlug } from '../flow/slug.js';
 import { applyChange } from '../run/apply-change.js';
 import { isRunStatus, type Run, type RunStatus } from '../run/run.js';
 import { isRunId } from '../run/run-id.js';
@@ -22,6 +23,7 @@ export interface RunList {
 
 const DEFAULT_LIMIT = 50;
 const MOST = 500;
+const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 /**
  * The runs that match, newest first.
@@ -37,6 +39,7 @@ export async function listRuns(store: Store, options: ListOptions = {}): Promise
     throw invalid('status', `must be started, completed, failed or cancelled, not ${String(status)}`);
   }
   const before = cursor == null ? null : readCursor(cursor);
+  if (flow !== undefined && !isSlug(flow)) return { runs: [], cursor: null };
   const changes = await store.listRuns({ flow, status, limit: limit + 1, before });
   const runs = changes.slice(0, limit).map((change) => applyChange(null, change).run as Run);
   return { runs, cursor: changes.length > limit ? writeCursor(runs[limit - 1]!) : null };
@@ -48,7 +51,7 @@ function writeCursor({ startedAt, runId }: Run): string {
 
 function readCursor(cursor: string): { startedAt: string; runId: string } {
   const [startedAt = '', runId = ''] = Buffer.from(String(cursor), 'base64url').toString().split(' ');
-  if (!isRunId(runId) || Number.isNaN(Date.parse(startedAt)))
+  if (!isRunId(runId) || !ISO_TIME.test(startedAt) || Number.isNaN(Date.parse(startedAt)))
     throw invalid('cursor', 'is not one that listRuns gave');
   return { startedAt, runId };
 }

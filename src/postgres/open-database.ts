@@ -15,14 +15,13 @@ const DIRECTORY = '.pgflow';
 
 /** @throws {PgFlowError} `DATABASE_LOCKED`, or `INVALID_INPUT` for what is no database. */
 export async function openDatabase(option: DatabaseOption): Promise<Database> {
-  if (option === undefined || option === '') return openPglite({ directory: DIRECTORY });
+  if (option === undefined || option === null || option === '') return openPglite({ directory: DIRECTORY });
   if (option === 'memory:') return openPglite('memory');
   if (typeof option === 'string') {
     if (/^postgres(ql)?:\/\//.test(option)) return openPostgres(option);
-  } else if ('totalCount' in option) {
-    return openPostgres(option);
-  } else if ('waitReady' in option) {
-    return openPglite(option);
+  } else if (typeof option === 'object') {
+    if ('totalCount' in option) return openPostgres(option);
+    if ('waitReady' in option) return openPglite(option);
   }
   throw new PgFlowError(
     'INVALID_INPUT',

@@ -1,6 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import { PgFlowError } from '../errors.js';
 import type { AnyFlow } from '../flow/flow.js';
+import { isSlug } from '../flow/slug.js';
 import { validateInput } from '../flow/validate-input.js';
 import { applyChange } from '../run/apply-change.js';
 import type { Run } from '../run/run.js';
@@ -33,6 +34,9 @@ export interface Started {
 }
 
 const UNIQUE_VIOLATION = '23505';
+/** Seconds: 100 years. */
+const LONGEST_DELAY = 3_153_600_000;
+const LATEST = new Date('9999-12-31T23:59:59Z');
 
 /**
  * Starts runs. What is asked for at the same time goes to the database in one statement.
@@ -54,14 +58,24 @@ export function createStarter(
     },
   });
 
-  return async (flow, input, options = {}) => {
-    const slug = typeof flow === 'string' ? flow : flow.slug;
+  return async (flow, input, given) => {
+    const options = given ?? {};
+    const slug = slugOf(flow);
     const definition = typeof flow === 'string' ? definitions.get(flow) : flow;
     const request = await createRequest(slug, definition, input, options);
     if (options.tx === undefined) return add(request);
     const outcome = await store.startFlowIn(queryIn(options.tx), request);
     return readStarted([request], outcome)[0]!;
   };
+}
+
+function slugOf(flow: AnyFlow | string): string {
+  const slug = typeof flow === 'string' ? flow : flow?.slug;
+  if (isSlug(slug)) return slug;
+  throw new PgFlowError(
+    'FLOW_NOT_FOUND',
+    'There is no such flow. Pass the definition that defineFlow or defineJob made, or its slug; was an import undefined?',
+  );
 }
 
 /** Another process may start the same id between our look and our insert: then the next look finds its run. */
@@ -100,11 +114,11 @@ function checkDelay(flowSlug: string, delay: number | undefined, runAt: Date | u
       data: { issues: [{ path, message }] },
     });
   };
-  if (delay !== undefined && !(typeof delay === 'number' && delay >= 0 && Number.isFinite(delay))) {
-    fail('delay', `must be a number of seconds, 0 or more, not ${String(delay)}.`);
+  if (delay !== undefined && !(typeof delay === 'number' && delay >= 0 && delay <= LONGEST_DELAY)) {
+    fail('delay', `must be a number of seconds from 0 to ${LONGEST_DELAY}, not ${String(delay)}.`);
   }
-  if (runAt !== undefined && !(runAt instanceof Date && !Number.isNaN(runAt.getTime()))) {
-    fail('runAt', 'must be a valid Date.');
+  if (runAt !== undefined && !(runAt instanceof Date && Math.abs(runAt.getTime()) <= LATEST.getTime())) {
+    fail('runAt', 'must be a valid Date, of the year 9999 at the latest.');
   }
   if (delay !== undefined && runAt !== undefined)
     fail('delay', 'and runAt exclude each other; give one of them.');

@@ -39,8 +39,9 @@ export type Message =
   | { readonly kind: 'change'; readonly change: Change }
   | { readonly kind: 'hint'; readonly runId: string; readonly seq: number };
 
+/** With its nulls: this is what people read over HTTP. */
 export function encodeRun(run: Run): WireRun {
-  return { ...pack(run), stepStates: run.stepStates.map(pack) };
+  return { ...run, stepStates: run.stepStates.map((step) => ({ ...step })) };
 }
 
 export function encodeChange(change: Change): WireChange {

@@ -7,15 +7,7 @@ import { ClaimLatencies, type ClaimLatency } from './claim-latency.js';
 import { Execution, type Handler } from './execution.js';
 import { Lease, NOBODY } from './lease.js';
 import { Settler, type SettlerPorts } from './settler.js';
-
-export interface WorkerOptions {
-  /** How many handlers run at once. Default 10. */
-  readonly concurrency?: number;
-  /** Seconds after which the tasks of a worker that stopped answering go to others. Default 30. */
-  readonly lease?: number;
-  /** Seconds between looks at the queue when nothing wakes the worker. Default 5. */
-  readonly pollInterval?: number;
-}
+import { checkWorkerOptions, type WorkerOptions } from './worker-options.js';
 
 export interface WorkerPorts extends Omit<SettlerPorts, 'store'> {
   readonly store: TaskStore;
@@ -67,7 +59,7 @@ export class Worker {
 
   constructor(ports: WorkerPorts, options: WorkerOptions = {}) {
     this.#ports = ports;
-    this.#options = { concurrency: 10, lease: 30, pollInterval: 5, ...options };
+    this.#options = checkWorkerOptions(options);
     this.#handlerIds = [...ports.handlers.keys()];
     this.#settler = new Settler({
       ...ports,

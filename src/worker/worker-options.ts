@@ -1,0 +1,36 @@
+import { PgFlowError } from '../errors.js';
+
+export interface WorkerOptions {
+  /** How many handlers run at once. Default 10. */
+  readonly concurrency?: number;
+  /** Seconds after which the tasks of a worker that stopped answering go to others. Default 30. */
+  readonly lease?: number;
+  /** Seconds between looks at the queue when nothing wakes the worker. Default 5. */
+  readonly pollInterval?: number;
+}
+
+/** What a timer takes. */
+const MOST_SECONDS = 2_147_483;
+
+/**
+ * The options with their defaults.
+ *
+ * @throws {PgFlowError} `INVALID_INPUT` for one out of range.
+ */
+export function checkWorkerOptions({
+  concurrency = 10,
+  lease = 30,
+  pollInterval = 5,
+}: WorkerOptions): Required<WorkerOptions> {
+  const wrong =
+    (!(Number.isInteger(concurrency) && concurrency >= 1) &&
+      'concurrency must be a whole number, 1 or more') ||
+    (!(lease > 0 && lease <= MOST_SECONDS) &&
+      `lease must be a number of seconds, more than 0, at most ${MOST_SECONDS}`) ||
+    (!(pollInterval > 0 && pollInterval <= MOST_SECONDS) &&
+      `pollInterval must be a number of seconds, more than 0, at most ${MOST_SECONDS}`);
+  if (!wrong) return { concurrency, lease, pollInterval };
+  throw new PgFlowError('INVALID_INPUT', `createPgFlow({ worker }): ${wrong}.`, {
+    data: { issues: [{ path: 'worker', message: wrong }] },
+  });
+}
