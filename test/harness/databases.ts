@@ -1,5 +1,4 @@
 import { describe, inject } from 'vitest';
-import { isOldestAsked } from './postgres-binaries.js';
 import {
   createPgliteDatabase,
   createPostgresDatabase,
@@ -41,8 +40,7 @@ export function sharedServer(): string {
   return url;
 }
 
-/** Runs the same tests on PostgreSQL and on PGlite; on PostgreSQL alone where its oldest version is asked for. */
+/** Runs the same tests on PostgreSQL and on PGlite. */
 export function describeEachDatabase(name: string, tests: (kind: DatabaseKind) => void): void {
-  const kinds: DatabaseKind[] = isOldestAsked() ? ['postgres'] : ['postgres', 'pglite'];
-  describe.each(kinds)(`${name} on %s`, (kind) => tests(kind));
+  describe.each<DatabaseKind>(['postgres', 'pglite'])(`${name} on %s`, (kind) => tests(kind));
 }

