@@ -12,7 +12,15 @@ export interface Unstorable {
  * null when there is none. It calls getters and `toJSON` as JSON.stringify does.
  */
 export function findUnstorable(value: unknown, where: string, maxDepth: number): Unstorable | null {
-  return inspect(value, { key: where, within: null, object: null, depth: 0, maxDepth });
+  const root = { key: where, within: null, depth: 0, maxDepth };
+  for (let reach = maxDepth; ; reach = Math.floor(reach / 2)) {
+    try {
+      return inspect(value, { ...root, object: null, reach });
+    } catch (error) {
+      // Called deep in a stack, the walk may not get that far down. It throws nothing else.
+      if (!(error instanceof RangeError) || reach === 0) throw error;
+    }
+  }
 }
 
 /** Where the walk is: a chain up to the root, whose key is the name of the whole. */
@@ -21,7 +29,10 @@ interface Place {
   readonly within: Place | null;
   object: object | null;
   readonly depth: number;
+  /** How many levels may be stored. */
   readonly maxDepth: number;
+  /** How many levels the walk goes down. */
+  readonly reach: number;
 }
 
 function inspect(raw: unknown, place: Place): Unstorable | null {
@@ -44,7 +55,7 @@ function inspect(raw: unknown, place: Place): Unstorable | null {
   for (let outer = place.within; outer !== null; outer = outer.within) {
     if (outer.object === value) return { path: pathOf(place), reason: 'is a cycle: it contains itself' };
   }
-  if (place.depth >= place.maxDepth) {
+  if (place.depth >= place.reach) {
     return {
       path: pathOf(place),
       reason: `is nested more than ${place.maxDepth} levels deep. Make it flatter`,
@@ -70,6 +81,7 @@ function inspectProperties(object: object, place: Place): Unstorable | null {
       object: null,
       depth: place.depth + 1,
       maxDepth: place.maxDepth,
+      reach: place.reach,
     };
     const found = inspectProperty(object as Record<string | number, unknown>, inner);
     if (found !== null) return found;

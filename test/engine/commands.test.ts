@@ -102,7 +102,8 @@ test('prune deletes what is old and says how far it is', async () => {
 
 test('prune ends after the batch under way when it is interrupted', async () => {
   const db = await installed();
-  await finishRuns(db, 3);
+  const runs = 500;
+  await finishRuns(db, runs);
   const blocker = new pg.Client(db.url);
   await blocker.connect();
   onTestFinished(() => blocker.end());
@@ -121,7 +122,7 @@ test('prune ends after the batch under way when it is interrupted', async () => 
   expect((await child.exited).code).toBe(130);
   const [left] = await db.query('select count(*) as runs from pgflow.runs');
   expect(left!.runs).toBeGreaterThan(0);
-  expect(child.output.join('\n')).toContain(`Deleted ${3 - left!.runs} runs`);
+  expect(child.output.join('\n')).toContain(`Deleted ${runs - left!.runs} run`);
 });
 
 test.each([
