@@ -25,7 +25,7 @@ import {
 
 /**
  * How runs and changes travel over pubsub, SSE and HTTP: JSON, with the names of the TypeScript
- * types, null fields left out, times as ISO text. A `StepChange` is its step state with `index` and
+ * types, times as ISO text; changes leave null fields out. A `StepChange` is its step state with `index` and
  * `seq` beside it. What is decoded is frozen through and through.
  *
  * The decoders take anything: what is not ours, whole and in range, is null; they never throw.
