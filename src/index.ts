@@ -6,9 +6,10 @@ import { checkSchema, migrate } from './postgres/migrate.js';
 import { openDatabase } from './postgres/open-database.js';
 import { registrationOf } from './postgres/registration.js';
 import { checkSchemaName } from './postgres/schema.js';
+import type { Registered } from './postgres/starter.js';
 import { Store } from './postgres/store.js';
 import { Runtime } from './runtime.js';
-import type { Handler } from './worker/execution.js';
+import { type Handler, handlersOf } from './worker/execution.js';
 
 export {
   type InputIssue,
@@ -69,11 +70,13 @@ export async function createPgFlow(options: PgFlowOptions = {}): Promise<PgFlow>
     await (options.migrate === false ? checkSchema : migrate)(database, schema);
     const store = new Store(database, schema);
     const handlers = new Map<number, Handler>();
+    const registered = new Map<string, Registered>();
     for (const flow of definitions.values()) {
-      const { handlerIds } = await store.registerFlow(registrationOf(flow));
-      for (const step of flow.steps) handlers.set(handlerIds[step.index]!, { flow, step });
+      const { version, handlerIds } = await store.registerFlow(registrationOf(flow));
+      registered.set(flow.slug, { flow, version });
+      for (const [handlerId, handler] of handlersOf(flow, handlerIds)) handlers.set(handlerId, handler);
     }
-    return new Runtime(options, schema, database, store, definitions, handlers);
+    return new Runtime(options, schema, database, store, registered, handlers);
   } catch (error) {
     await database.close().catch(() => {});
     throw error;

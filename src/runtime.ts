@@ -1,6 +1,5 @@
 import { v7 as uuidv7 } from 'uuid';
 import { PgFlowError } from './errors.js';
-import type { AnyFlow } from './flow/flow.js';
 import type { LiveRun } from './live/live-run.js';
 import { createTracker, type Tracker } from './live/tracker.js';
 import type { Metrics, PgFlow, PgFlowOptions } from './pgflow.js';
@@ -10,7 +9,7 @@ import { type Explanation, explainRun } from './postgres/explain-run.js';
 import { type Health, HealthCheck } from './postgres/health.js';
 import { type ListOptions, listRuns, type RunList } from './postgres/list-runs.js';
 import { Maintenance, type PruneOptions } from './postgres/maintenance.js';
-import { createStarter } from './postgres/starter.js';
+import { createStarter, type Registered } from './postgres/starter.js';
 import type { Store } from './postgres/store.js';
 import { TaskStore } from './postgres/task-store.js';
 import { memoryPubSub } from './pubsub/memory.js';
@@ -57,7 +56,7 @@ export class Runtime implements PgFlow {
     schema: string,
     database: Database,
     store: Store,
-    definitions: ReadonlyMap<string, AnyFlow>,
+    registered: ReadonlyMap<string, Registered>,
     handlers: ReadonlyMap<number, Handler>,
   ) {
     this.#database = database;
@@ -73,7 +72,12 @@ export class Runtime implements PgFlow {
     this.#tracker = createTracker({ source: store, pubsub: this.#pubsub, topics: this.#topics });
     if (options.worker !== false && handlers.size > 0)
       this.#worker = this.#createWorker(handlers, options.worker);
-    this.#startRun = createStarter(store, definitions, () => this.#wakeAll());
+    this.#startRun = createStarter({
+      store,
+      registered,
+      claimWith: (wanted, statement) => this.#worker?.claimWith(wanted, statement) ?? statement(),
+      onReady: () => this.#wakeAll(),
+    });
     this.#maintenance = new Maintenance(database, schema);
     this.#healthCheck = new HealthCheck(database, schema);
     for (const bus of new Set([this.#notifications, this.#pubsub])) {

@@ -106,6 +106,11 @@ export function parentsOf(step: Pick<StepDefinition, 'dependsOn' | 'over'>): rea
   return [...step.dependsOn, step.over];
 }
 
+/** Whether a step waits for none. */
+export function isRoot(step: Pick<StepDefinition, 'dependsOn' | 'over'>): boolean {
+  return step.dependsOn.length === 0 && step.over === null;
+}
+
 /** What the compiler knows of a flow and nothing at run time does. */
 export interface FlowShape {
   /** What a run stores. */

@@ -4,7 +4,7 @@ import type { RunError, RunStatus, StepState, StepStatus } from '../run/run.js';
 
 /** One row of SQL's `change_row`: a run, a step state, a task, or a word to the caller. Times are texts. */
 export interface ChangeRow {
-  readonly kind: 'run' | 'step' | 'task' | 'ready' | 'existing';
+  readonly kind: 'run' | 'step' | 'settled' | 'failed' | 'claim' | 'ready' | 'started' | 'existing';
   readonly run_id: string;
   readonly since: number;
   readonly seq: number;
@@ -30,23 +30,45 @@ export interface ChangeRow {
   readonly skip_reason: string | null;
   readonly created_at: string;
   readonly skipped_at: string | null;
+  /** As PostgreSQL writes an array, `{1,2}`; as JSON has it in a user's transaction. */
+  readonly accepted: string | readonly number[];
   readonly task_index: number;
   readonly claim: number;
   readonly available_at: string | null;
+  readonly handler_id: number;
+  readonly timeout: number;
+  readonly root_run_id: string;
+  readonly item: unknown;
+  readonly deps: Record<string, unknown> | null;
 }
 
-/** A task that a settle accepted. `status` is what became of it: `queued` when it is tried again. */
-export interface SettledTask {
+/** One execution of a task, named by its claim. */
+export interface TaskKey {
   readonly runId: string;
   readonly stepIndex: number;
-  readonly stepSlug: string;
   readonly taskIndex: number;
   readonly claim: number;
-  readonly status: 'started' | 'completed' | 'failed' | 'queued';
+}
+
+export interface ClaimedTask extends TaskKey {
+  readonly handlerId: number;
   readonly attempt: number;
   readonly startedAt: Date;
-  readonly endedAt: Date | null;
-  readonly error: string | null;
+  readonly item: unknown;
+  readonly rootRunId: string;
+  /** With the first task of each run and step in a batch; undefined with the others. */
+  readonly input?: unknown;
+  readonly deps?: Readonly<Record<string, unknown>>;
+  /** Seconds that it was due before it was claimed. */
+  readonly waited: number;
+  /** Seconds. */
+  readonly timeout: number;
+}
+
+/** What became of a task that a settle accepted as failed: `queued` when it is tried again. */
+export interface FailedTask {
+  readonly status: 'failed' | 'queued';
+  readonly error: string;
   readonly retryAt: Date | null;
 }
 
@@ -54,7 +76,13 @@ export interface SettledTask {
 export interface Outcome {
   /** One for each run that changed, without task facts. */
   readonly changes: Change[];
-  readonly tasks: SettledTask[];
+  /** Of the tasks given to settle, by their place: those that began or completed, and those that failed. */
+  readonly accepted: ReadonlySet<number>;
+  readonly failed: ReadonlyMap<number, FailedTask>;
+  /** When the statement was executed, by the database's clock: of a start, or a settle that accepted something. */
+  readonly at: Date | null;
+  /** Tasks that are the caller's own now. */
+  readonly claims: ClaimedTask[];
   /** The runs that were there already. */
   readonly existing: ReadonlySet<string>;
   /** Whether tasks are queued now. */
@@ -65,19 +93,30 @@ type Draft = { row: ChangeRow; steps: StepChange[] };
 
 export function readOutcome(rows: readonly ChangeRow[]): Outcome {
   const drafts = new Map<string, Draft>();
-  const tasks: SettledTask[] = [];
-  const existing = new Set<string>();
-  let ready = false;
   const steps: ChangeRow[] = [];
+  const accepted = new Set<number>();
+  const failed = new Map<number, FailedTask>();
+  const existing = new Set<string>();
+  const claims: ClaimedTask[] = [];
+  let at: Date | null = null;
+  let ready = false;
   for (const row of rows) {
     if (row.kind === 'run') drafts.set(row.run_id, { row, steps: [] });
     else if (row.kind === 'step') steps.push(row);
-    else if (row.kind === 'task') tasks.push(readTask(row));
+    else if (row.kind === 'claim') claims.push(readClaim(row));
     else if (row.kind === 'existing') existing.add(row.run_id);
-    else ready = true;
+    else if (row.kind === 'ready') ready = true;
+    else if (row.kind === 'started') at = readTime(row.started_at);
+    else if (row.kind === 'settled') {
+      at = readTime(row.completed_at);
+      for (const ordinal of readOrdinals(row.accepted)) accepted.add(ordinal - 1);
+    } else {
+      at = readTime(row.completed_at);
+      failed.set(row.task_index - 1, readFailed(row));
+    }
   }
   for (const row of steps) drafts.get(row.run_id)?.steps.push(readStep(row));
-  return { changes: [...drafts.values()].map(readChange), tasks, existing, ready };
+  return { changes: [...drafts.values()].map(readChange), accepted, failed, at, claims, existing, ready };
 }
 
 function readChange({ row, steps }: Draft): Change {
@@ -137,20 +176,38 @@ function readStep(row: ChangeRow): StepChange {
   return { index: row.step_index, seq: row.seq, state: Object.freeze(state) };
 }
 
-function readTask(row: ChangeRow): SettledTask {
+export function readKey(row: ChangeRow): TaskKey {
+  return { runId: row.run_id, stepIndex: row.step_index, taskIndex: row.task_index, claim: row.claim };
+}
+
+function readClaim(row: ChangeRow): ClaimedTask {
+  const startedAt = new Date(row.started_at as string);
   return {
     runId: row.run_id,
     stepIndex: row.step_index,
-    stepSlug: row.step_slug,
     taskIndex: row.task_index,
     claim: row.claim,
-    status: row.status as SettledTask['status'],
+    handlerId: row.handler_id,
     attempt: row.attempt,
-    startedAt: new Date(row.started_at as string),
-    endedAt: readTime(row.completed_at),
-    error: row.error_message,
+    startedAt,
+    item: row.item,
+    rootRunId: row.root_run_id,
+    ...(row.deps === null ? {} : { input: row.input, deps: row.deps }),
+    waited: (startedAt.getTime() - new Date(row.available_at as string).getTime()) / 1000,
+    timeout: row.timeout,
+  };
+}
+
+function readFailed(row: ChangeRow): FailedTask {
+  return {
+    status: row.status as FailedTask['status'],
+    error: row.error_message ?? '',
     retryAt: readTime(row.available_at),
   };
+}
+
+function readOrdinals(list: ChangeRow['accepted']): readonly number[] {
+  return typeof list === 'string' ? list.slice(1, -1).split(',').map(Number) : list;
 }
 
 function readTime(time: string | null): Date | null {

@@ -1,15 +1,17 @@
 import { v7 as uuidv7 } from 'uuid';
 import { PgFlowError } from '../errors.js';
-import type { AnyFlow } from '../flow/flow.js';
+import { type AnyFlow, isRoot } from '../flow/flow.js';
 import { isSlug } from '../flow/slug.js';
 import { validateInput } from '../flow/validate-input.js';
 import { applyChange } from '../run/apply-change.js';
+import { begunRun } from '../run/begun-run.js';
 import type { Run } from '../run/run.js';
 import { checkRunId } from '../run/run-id.js';
 import { toStorableJson } from '../run/storable.js';
 import { createBatch } from './batch.js';
 import type { Outcome } from './change-rows.js';
 import type { StartRequest, Store } from './store.js';
+import { type Capacity, countTasks } from './task-store.js';
 import { queryIn, type Tx } from './user-transaction.js';
 
 export interface StartOptions {
@@ -33,27 +35,45 @@ export interface Started {
   readonly created: boolean;
 }
 
-const UNIQUE_VIOLATION = '23505';
 /** Seconds: 100 years. */
 const LONGEST_DELAY = 3_153_600_000;
 const LATEST = new Date('9999-12-31T23:59:59Z');
 
-/**
- * Starts runs. What is asked for at the same time goes to the database in one statement.
- * `onReady` is called when tasks are queued.
- */
+/** A flow that this process has registered, and the version that its shape is. */
+export interface Registered {
+  readonly flow: AnyFlow;
+  readonly version: number;
+}
+
+export interface StarterPorts {
+  readonly store: Store;
+  readonly registered: ReadonlyMap<string, Registered>;
+  /** Lets this process' worker claim what becomes ready, up to so many tasks. */
+  claimWith(wanted: number, statement: (capacity?: Capacity) => Promise<Outcome>): Promise<Outcome>;
+  /** Tasks are queued. */
+  onReady(): void;
+}
+
+interface Start {
+  readonly request: StartRequest;
+  readonly registered: Registered | undefined;
+}
+
+/** Starts runs. What is asked for at the same time goes to the database in one statement. */
 export function createStarter(
-  store: Store,
-  definitions: ReadonlyMap<string, AnyFlow>,
-  onReady: () => void,
+  ports: StarterPorts,
 ): (flow: AnyFlow | string, input: unknown, options?: StartOptions) => Promise<Started> {
-  const add = createBatch<StartRequest, Started>({
+  const { store } = ports;
+  const add = createBatch<Start, Started>({
     lanes: 2,
     most: 200,
-    keyOf: (start) => start.runId,
+    keyOf: ({ request }) => request.runId,
     async run(starts) {
-      const outcome = await startTogether(store, starts);
-      if (outcome.ready) onReady();
+      const requests = starts.map(({ request }) => request);
+      const outcome = await ports.claimWith(countRoots(starts), (capacity) =>
+        store.startFlows(requests, capacity),
+      );
+      if (outcome.ready) ports.onReady();
       return readStarted(starts, outcome);
     },
   });
@@ -61,12 +81,24 @@ export function createStarter(
   return async (flow, input, given) => {
     const options = given ?? {};
     const slug = slugOf(flow);
-    const definition = typeof flow === 'string' ? definitions.get(flow) : flow;
+    const known = ports.registered.get(slug);
+    const registered = typeof flow === 'string' || flow === known?.flow ? known : undefined;
+    const definition = typeof flow === 'string' ? known?.flow : flow;
     const request = await createRequest(slug, definition, input, options);
-    if (options.tx === undefined) return add(request);
+    if (options.tx === undefined) {
+      return add({ request: { ...request, knownVersion: registered?.version ?? null }, registered });
+    }
     const outcome = await store.startFlowIn(queryIn(options.tx), request);
-    return readStarted([request], outcome)[0]!;
+    return readStarted([{ request, registered: undefined }], outcome)[0]!;
   };
+}
+
+/** How many tasks the starts may make ready. */
+function countRoots(starts: readonly Start[]): number {
+  return starts.reduce(
+    (sum, { registered }) => sum + countTasks(registered?.flow.steps.filter(isRoot) ?? []),
+    0,
+  );
 }
 
 function slugOf(flow: AnyFlow | string): string {
@@ -76,16 +108,6 @@ function slugOf(flow: AnyFlow | string): string {
     'FLOW_NOT_FOUND',
     'There is no such flow. Pass the definition that defineFlow or defineJob made, or its slug; was an import undefined?',
   );
-}
-
-/** Another process may start the same id between our look and our insert: then the next look finds its run. */
-async function startTogether(store: Store, starts: readonly StartRequest[]): Promise<Outcome> {
-  try {
-    return await store.startFlows(starts);
-  } catch (error) {
-    if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
-    return store.startFlows(starts);
-  }
 }
 
 async function createRequest(
@@ -105,6 +127,7 @@ async function createRequest(
     givenInput: stored === given ? null : given,
     delay: delay ?? null,
     runAt: runAt ?? null,
+    knownVersion: null,
   };
 }
 
@@ -124,7 +147,15 @@ function checkDelay(flowSlug: string, delay: number | undefined, runAt: Date | u
     fail('delay', 'and runAt exclude each other; give one of them.');
 }
 
-function readStarted(starts: readonly StartRequest[], outcome: Outcome): Started[] {
+function readStarted(starts: readonly Start[], outcome: Outcome): Started[] {
   const runs = new Map(outcome.changes.map((change) => [change.runId, applyChange(null, change).run as Run]));
-  return starts.map(({ runId }) => ({ run: runs.get(runId)!, created: !outcome.existing.has(runId) }));
+  return starts.map(({ request, registered }) => ({
+    run: runs.get(request.runId) ?? readBegun(request, registered!, outcome.at!),
+    created: !outcome.existing.has(request.runId),
+  }));
+}
+
+/** The database says of such a run no more than when it began. */
+function readBegun({ runId, input }: StartRequest, { flow, version }: Registered, startedAt: Date): Run {
+  return begunRun(flow, version, runId, JSON.parse(input), startedAt);
 }

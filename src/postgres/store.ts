@@ -5,6 +5,7 @@ import { type ChangeRow, type Outcome, readOutcome } from './change-rows.js';
 import type { Database, Queryable } from './database.js';
 import { refuse, refuseStart } from './refusals.js';
 import { quoteIdentifier } from './schema.js';
+import type { Capacity } from './task-store.js';
 
 /** A step as it is registered; steps are named by their index. */
 export interface StepRegistration extends StepOptions, Pick<StepConditions, 'whenUnmet' | 'whenExhausted'> {
@@ -36,6 +37,8 @@ export interface StartRequest {
   /** Seconds. */
   readonly delay: number | null;
   readonly runAt: Date | null;
+  /** The version of the flow whose definition the caller has: of such a run it is not told what it can know. */
+  readonly knownVersion: number | null;
 }
 
 export interface ExplainRow {
@@ -78,11 +81,12 @@ export class Store {
     return { version: rows[0]!.version, handlerIds: rows.map((row) => row.handler_id) };
   }
 
-  startFlows(starts: readonly StartRequest[]): Promise<Outcome> {
+  /** Root tasks are claimed at once, as far as `capacity` allows. */
+  startFlows(starts: readonly StartRequest[], capacity?: Capacity): Promise<Outcome> {
     return this.#outcome(
       this.#database,
       `select * from ${this.#name}.start_flows($1::text[]::uuid[], $2::text[], $3::text[]::jsonb[], $4::text[]::jsonb[],
-         $5::float8[], $6::text[]::timestamptz[], false)`,
+         $5::float8[], $6::text[]::timestamptz[], false, $7::int[], $8, $9::int[], $10)`,
       [
         starts.map((start) => start.runId),
         starts.map((start) => start.flowSlug),
@@ -90,6 +94,10 @@ export class Store {
         starts.map((start) => start.givenInput),
         starts.map((start) => start.delay),
         starts.map((start) => start.runAt?.toISOString() ?? null),
+        starts.map((start) => start.knownVersion),
+        capacity?.workerId ?? null,
+        capacity?.handlerIds ?? [],
+        capacity?.slots ?? 0,
       ],
     ).catch(refuse);
   }

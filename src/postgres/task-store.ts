@@ -1,33 +1,34 @@
 import { PgFlowError } from '../errors.js';
-import type { TransactionClient } from '../flow/flow.js';
+import type { StepDefinition, TransactionClient } from '../flow/flow.js';
 import { toStorableJson } from '../run/storable.js';
-import { type ChangeRow, type Outcome, readOutcome } from './change-rows.js';
+import {
+  type ChangeRow,
+  type ClaimedTask,
+  type Outcome,
+  readKey,
+  readOutcome,
+  type TaskKey,
+} from './change-rows.js';
 import type { Database, Queryable } from './database.js';
 import { pause } from './pause.js';
 import { quoteIdentifier, RELEASE } from './schema.js';
 
-/** One execution of a task, named by its claim. */
-export interface TaskKey {
-  readonly runId: string;
-  readonly stepIndex: number;
-  readonly taskIndex: number;
-  readonly claim: number;
+export type { ClaimedTask, TaskKey };
+
+/** What a worker can take on while it settles or starts: `slots` tasks of these handlers. */
+export interface Capacity {
+  readonly workerId: number;
+  readonly handlerIds: readonly number[];
+  readonly slots: number;
 }
 
-export interface ClaimedTask extends TaskKey {
-  readonly handlerId: number;
-  readonly attempt: number;
-  readonly startedAt: Date;
-  readonly item: unknown;
-  readonly rootRunId: string;
-  /** With the first task of each run and step in a batch; undefined with the others. */
-  readonly input?: unknown;
-  readonly deps?: Readonly<Record<string, unknown>>;
-  /** Seconds that it was due before it was claimed. */
-  readonly waited: number;
-  /** Seconds. */
-  readonly timeout: number;
+/** How many tasks these steps have when they become ready: a map's are not known, so it may be all there is room for. */
+export function countTasks(steps: readonly Pick<StepDefinition, 'kind'>[]): number {
+  return steps.some((step) => step.kind === 'map') ? MOST_SLOTS : steps.length;
 }
+
+/** More than any worker has. */
+const MOST_SLOTS = 1_000_000;
 
 export interface WorkerRegistration {
   readonly name: string;
@@ -68,11 +69,12 @@ export class TaskStore {
   }
 
   async claimTasks(workerId: number, handlerIds: readonly number[], batch: number): Promise<ClaimedTask[]> {
-    const rows = await this.#database.query<ClaimRow>(
+    const { claims } = await this.#outcome(
+      this.#database,
       `select * from ${this.#name}.claim_tasks($1, $2::int[], $3)`,
       [workerId, handlerIds, batch],
     );
-    return rows.map(readClaim);
+    return claims;
   }
 
   /** Seconds until the next task is due; null when none is queued. */
@@ -84,16 +86,25 @@ export class TaskStore {
     return row!.seconds;
   }
 
-  settleTasks(ends: readonly TaskEnd[], on: Queryable = this.#database): Promise<Outcome> {
+  /** What becomes ready is claimed at once, as far as `capacity` allows. */
+  settleTasks(
+    ends: readonly TaskEnd[],
+    capacity?: Capacity,
+    on: Queryable = this.#database,
+  ): Promise<Outcome> {
     return this.#outcome(
       on,
-      `select * from ${this.#name}.settle_tasks(${KEYS}, $5::text[], $6::text[]::jsonb[], $7::text[], $8::float8[], false)`,
+      `select * from ${this.#name}.settle_tasks(${KEYS}, $5::text[], $6::text[]::jsonb[], $7::text[], $8::float8[], false,
+         $9, $10::int[], $11)`,
       [
         ...keysOf(ends),
         ends.map((end) => end.outcome),
         ends.map((end) => end.output),
         ends.map((end) => end.error),
         ends.map((end) => end.retryDelay),
+        capacity?.workerId ?? null,
+        capacity?.handlerIds ?? [],
+        capacity?.slots ?? 0,
       ],
     );
   }
@@ -111,8 +122,8 @@ export class TaskStore {
       return await this.#database.userTransaction(async (client, engine) => {
         const json = toStorableJson(await fn(client), 'output');
         const end: TaskEnd = { ...task, outcome: 'completed', output: json, error: null, retryDelay: null };
-        const outcome = await this.settleTasks([end], engine);
-        if (outcome.tasks[0]?.status !== 'completed') throw notCommitted(outcome);
+        const outcome = await this.settleTasks([end], undefined, engine);
+        if (!outcome.accepted.has(0)) throw notCommitted(outcome);
         output = json;
         return { outcome, output };
       });
@@ -160,7 +171,7 @@ export class TaskStore {
 
   /** Renews the lease, in seconds; returns the claims that were lost. */
   async heartbeat(workerId: number, lease: number, tasks: readonly TaskKey[]): Promise<TaskKey[]> {
-    const rows = await this.#database.query<KeyRow>(
+    const rows = await this.#database.query<ChangeRow>(
       `select * from ${this.#name}.heartbeat($5, $6, ${KEYS})`,
       [...keysOf(tasks), workerId, lease],
     );
@@ -179,44 +190,6 @@ export class TaskStore {
 
 /** The output may have been refused although the attempt counts: a map needs an array of it. */
 function notCommitted(outcome: Outcome): PgFlowError {
-  const reason = outcome.tasks[0]?.error ?? 'this attempt no longer counts';
+  const reason = outcome.failed.get(0)?.error ?? 'this attempt no longer counts';
   return new PgFlowError('ABORTED', `Nothing was committed: ${reason}`);
-}
-
-interface KeyRow {
-  run_id: string;
-  step_index: number;
-  task_index: number;
-  claim: number;
-}
-
-interface ClaimRow extends KeyRow {
-  handler_id: number;
-  attempt: number;
-  started_at: string;
-  item: unknown;
-  root_run_id: string;
-  input: unknown;
-  deps: Record<string, unknown> | null;
-  waited: number;
-  timeout: number;
-  first: boolean;
-}
-
-function readKey(row: KeyRow): TaskKey {
-  return { runId: row.run_id, stepIndex: row.step_index, taskIndex: row.task_index, claim: row.claim };
-}
-
-function readClaim(row: ClaimRow): ClaimedTask {
-  return {
-    ...readKey(row),
-    handlerId: row.handler_id,
-    attempt: row.attempt,
-    startedAt: new Date(row.started_at),
-    item: row.item,
-    rootRunId: row.root_run_id,
-    ...(row.first ? { input: row.input, deps: row.deps ?? {} } : {}),
-    waited: row.waited,
-    timeout: row.timeout,
-  };
 }

@@ -1,6 +1,12 @@
 import { NonRetryableError, PgFlowError, RetryAfterError } from '../errors.js';
-import type { AnyFlow, HandlerContext, StepDefinition, TransactionClient } from '../flow/flow.js';
-import type { ClaimedTask } from '../postgres/task-store.js';
+import {
+  type AnyFlow,
+  type HandlerContext,
+  parentsOf,
+  type StepDefinition,
+  type TransactionClient,
+} from '../flow/flow.js';
+import { type ClaimedTask, countTasks } from '../postgres/task-store.js';
 import { errorText } from '../run/error-text.js';
 import { toStorableJson } from '../run/storable.js';
 
@@ -8,6 +14,16 @@ import { toStorableJson } from '../run/storable.js';
 export interface Handler {
   readonly flow: AnyFlow;
   readonly step: StepDefinition;
+  /** How many tasks may become ready when one of this step's ends. */
+  readonly follows: number;
+}
+
+/** By the ids under which the database knows the steps. */
+export function handlersOf(flow: AnyFlow, handlerIds: readonly number[]): [number, Handler][] {
+  return flow.steps.map((step) => {
+    const follows = countTasks(flow.steps.filter((other) => parentsOf(other).includes(step.slug)));
+    return [handlerIds[step.index]!, { flow, step, follows }];
+  });
 }
 
 /** How an attempt ended, as it is settled. */

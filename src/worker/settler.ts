@@ -1,15 +1,17 @@
 import { PgFlowError } from '../errors.js';
 import type { TransactionClient } from '../flow/flow.js';
 import { createBatch } from '../postgres/batch.js';
-import type { Outcome, SettledTask } from '../postgres/change-rows.js';
+import type { FailedTask, Outcome } from '../postgres/change-rows.js';
 import { pause } from '../postgres/pause.js';
-import type { TaskEnd, TaskStore } from '../postgres/task-store.js';
+import type { Capacity, TaskEnd, TaskStore } from '../postgres/task-store.js';
 import type { Change, TaskFact } from '../run/change.js';
 import { errorText } from '../run/error-text.js';
 import type { AttemptEnd, Execution } from './execution.js';
 
 export interface SettlerPorts {
   readonly store: Pick<TaskStore, 'settleTasks' | 'returnTasks' | 'commitTask'>;
+  /** Lets the worker claim what becomes ready, up to so many tasks. */
+  claimWith(wanted: number, statement: (capacity?: Capacity) => Promise<Outcome>): Promise<Outcome>;
   /** Changes that are committed, in this order. */
   onChanges(changes: readonly Change[]): void;
   /** Tasks are queued. */
@@ -131,9 +133,12 @@ export class Settler {
 
   async #settle(items: readonly Item[]): Promise<boolean[]> {
     const ends = items.map(toTaskEnd);
+    const wanted = items.reduce((sum, { execution, end }) => sum + (end ? execution.handler.follows : 0), 0);
     for (let failures = 0; ; failures += 1) {
       try {
-        const outcome = await this.#ports.store.settleTasks(ends);
+        const outcome = await this.#ports.claimWith(wanted, (capacity) =>
+          this.#ports.store.settleTasks(ends, capacity),
+        );
         const settled = this.#publish(items, outcome);
         if (failures > 0 && settled.includes(false)) {
           this.#tellUncertain(
@@ -156,24 +161,19 @@ export class Settler {
   }
 
   #publish(items: readonly Item[], outcome: Outcome): boolean[] {
-    const accepted = new Map(outcome.tasks.map((task) => [keyOf(task), task]));
     const changes = new Map(
       outcome.changes.map((change) => [change.runId, { ...change, tasks: [] as TaskFact[] }]),
     );
-    const settled = items.map(({ execution, end }) => {
-      const task = accepted.get(keyOf(execution.task));
-      if (!task) return false;
-      changes.get(task.runId)?.tasks.push(...factsOf(execution, end, task));
+    const settled = items.map(({ execution, end }, place) => {
+      const failed = outcome.failed.get(place);
+      if (!failed && !outcome.accepted.has(place)) return false;
+      changes.get(execution.task.runId)?.tasks.push(...factsOf(execution, end, failed, outcome.at!));
       return true;
     });
     this.#ports.onChanges([...changes.values()]);
     if (outcome.ready) this.#ports.onReady();
     return settled;
   }
-}
-
-function keyOf(task: { runId: string; stepIndex: number; taskIndex: number; claim: number }): string {
-  return `${task.runId}:${task.stepIndex}:${task.taskIndex}:${task.claim}`;
 }
 
 function toTaskEnd({ execution: { task }, end }: Item): TaskEnd {
@@ -189,29 +189,24 @@ function toTaskEnd({ execution: { task }, end }: Item): TaskEnd {
   };
 }
 
-function factsOf(execution: Execution, end: AttemptEnd | null, settled: SettledTask): TaskFact[] {
-  const { stepSlug, taskIndex, attempt } = settled;
+function factsOf(
+  execution: Execution,
+  end: AttemptEnd | null,
+  failed: FailedTask | undefined,
+  at: Date,
+): TaskFact[] {
+  const { taskIndex, attempt, startedAt } = execution.task;
+  const task = { stepSlug: execution.handler.step.slug, taskIndex, attempt };
   const facts: TaskFact[] = [];
   if (!execution.told) {
     execution.told = true;
-    facts.push({ type: 'task_started', stepSlug, taskIndex, attempt, at: settled.startedAt });
+    facts.push({ type: 'task_started', ...task, at: startedAt });
   }
-  if (end === null || settled.status === 'started') return facts;
-  const at = settled.endedAt ?? settled.startedAt;
-  if (settled.status === 'completed' && end.outcome === 'completed') {
-    facts.push({ type: 'task_completed', stepSlug, taskIndex, attempt, at, output: JSON.parse(end.output) });
-  } else {
-    const { error, retryAt } = settled;
-    facts.push({
-      type: 'task_failed',
-      stepSlug,
-      taskIndex,
-      attempt,
-      at,
-      error: error ?? '',
-      willRetry: retryAt !== null,
-      retryAt,
-    });
+  if (failed) {
+    const { error, retryAt } = failed;
+    facts.push({ type: 'task_failed', ...task, at, error, willRetry: retryAt !== null, retryAt });
+  } else if (end?.outcome === 'completed') {
+    facts.push({ type: 'task_completed', ...task, at, output: JSON.parse(end.output) });
   }
   return facts;
 }

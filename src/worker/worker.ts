@@ -1,7 +1,8 @@
 import { hostname } from 'node:os';
+import type { Outcome } from '../postgres/change-rows.js';
 import { withDeadline } from '../postgres/deadline.js';
 import { pause } from '../postgres/pause.js';
-import type { ClaimedTask, TaskKey, TaskStore } from '../postgres/task-store.js';
+import type { Capacity, ClaimedTask, TaskKey, TaskStore } from '../postgres/task-store.js';
 import { freezeDeep } from '../run/freeze.js';
 import { ClaimLatencies, type ClaimLatency } from './claim-latency.js';
 import { Execution, type Handler } from './execution.js';
@@ -9,7 +10,7 @@ import { Lease, NOBODY } from './lease.js';
 import { Settler, type SettlerPorts } from './settler.js';
 import { checkWorkerOptions, type WorkerOptions } from './worker-options.js';
 
-export interface WorkerPorts extends Omit<SettlerPorts, 'store'> {
+export interface WorkerPorts extends Omit<SettlerPorts, 'store' | 'claimWith'> {
   readonly store: TaskStore;
   /** By the id under which the database knows them. */
   readonly handlers: ReadonlyMap<number, Handler>;
@@ -45,6 +46,8 @@ export class Worker {
   readonly #handlerIds: number[];
   /** Executing now: each takes a slot. */
   readonly #active = new Set<Execution>();
+  /** Slots promised to statements that may claim. */
+  #reserved = 0;
   /** Claimed and not settled yet: what the lease is for. */
   readonly #held = new Set<Execution>();
   readonly #latencies = new ClaimLatencies();
@@ -63,6 +66,7 @@ export class Worker {
     this.#handlerIds = [...ports.handlers.keys()];
     this.#settler = new Settler({
       ...ports,
+      claimWith: (wanted, statement) => this.claimWith(wanted, statement),
       onReady: () => {
         this.wake();
         ports.onReady();
@@ -102,6 +106,25 @@ export class Worker {
     this.#wakes += 1;
     this.#more = true;
     this.#claim();
+  }
+
+  /**
+   * Executes a statement that makes tasks ready and may claim them for this worker at once, up to `wanted`. Only while
+   * the queue has nothing due, as far as this worker knows: what waits there comes first.
+   */
+  async claimWith(wanted: number, statement: (capacity?: Capacity) => Promise<Outcome>): Promise<Outcome> {
+    const { workerId } = this.#lease;
+    const slots = Math.min(wanted, this.#free());
+    if (this.#mode !== 'running' || this.#more || workerId === NOBODY || slots <= 0) return statement();
+    this.#reserved += slots;
+    try {
+      const outcome = await statement({ workerId, handlerIds: this.#handlerIds, slots });
+      await this.#takeOn(workerId, outcome.claims);
+      return outcome;
+    } finally {
+      this.#reserved -= slots;
+      this.#claim();
+    }
   }
 
   /** The run has failed or was cancelled: aborts its handlers without waiting for the next heartbeat. */
@@ -171,7 +194,7 @@ export class Worker {
   }
 
   #free(): number {
-    return this.#options.concurrency - this.#active.size;
+    return this.#options.concurrency - this.#active.size - this.#reserved;
   }
 
   async #claimAll(): Promise<void> {
@@ -184,12 +207,7 @@ export class Worker {
         if (workerId === NOBODY) workerId = await this.#lease.register();
         const tasks = await this.#ports.store.claimTasks(workerId, this.#handlerIds, wanted);
         failures = 0;
-        if (this.mode === 'stopped' || workerId !== this.#lease.workerId) {
-          // The answer came too late: nobody renews the lease of these.
-          await this.#ports.store.returnTasks(tasks);
-          continue;
-        }
-        this.#begin(tasks);
+        if (!(await this.#takeOn(workerId, tasks))) continue;
         if (tasks.length === wanted || this.#wakes !== wakes) continue;
         const due = await this.#ports.store.nextDue(this.#handlerIds);
         if (this.#wakes === wakes) this.#sleep(due);
@@ -200,6 +218,16 @@ export class Worker {
         failures += 1;
       }
     }
+  }
+
+  /** False when the answer came too late: nobody renews the lease of these any more, or none is to begin. */
+  async #takeOn(workerId: number, tasks: readonly ClaimedTask[]): Promise<boolean> {
+    if (this.#mode === 'running' && workerId === this.#lease.workerId) {
+      this.#begin(tasks);
+      return true;
+    }
+    if (tasks.length > 0) await this.#giveBack(tasks);
+    return false;
   }
 
   /** Until the next task is due or the next poll; a timer that is early finds out and sleeps again. */
@@ -240,16 +268,17 @@ export class Worker {
     this.#active.delete(execution);
     this.#claim();
     if (end === 'lost' || end === 'committed') this.#settler.forget(execution);
-    else if (end === 'stopping') await this.#giveBack(execution);
-    else await this.#settler.end(execution, end);
+    else if (end === 'stopping') {
+      this.#settler.forget(execution);
+      await this.#giveBack([execution.task]);
+    } else await this.#settler.end(execution, end);
     this.#held.delete(execution);
     if (this.#held.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  async #giveBack(execution: Execution): Promise<void> {
-    this.#settler.forget(execution);
-    await this.#ports.store.returnTasks([execution.task]).catch((error) => {
-      this.#ports.onError('Could not give a task back; its lease will end', error);
+  async #giveBack(tasks: readonly ClaimedTask[]): Promise<void> {
+    await this.#ports.store.returnTasks(tasks).catch((error) => {
+      this.#ports.onError('Could not give tasks back; their lease will end', error);
     });
   }
 

@@ -54,7 +54,7 @@ export async function readAuditLog(db: TestDatabase, schema: string): Promise<Au
 }
 
 const TABLES: readonly Source[] = ['runs', 'step_states', 'step_tasks'];
-const ARGUMENTS = 'uuid[], int[], int[], int[], text[], jsonb[], text[], float8[], boolean';
+const ARGUMENTS = 'uuid[], int[], int[], int[], text[], jsonb[], text[], float8[], boolean, int, int[], int';
 
 function statementsFor(engine: string, audit: string): string[] {
   return [
@@ -82,12 +82,13 @@ function statementsFor(engine: string, audit: string): string[] {
     `alter function ${engine}.settle_tasks(${ARGUMENTS}) rename to settle_tasks_unaudited`,
     `create function ${engine}.settle_tasks(
        run_ids uuid[], step_indexes int[], task_indexes int[], claims int[],
-       outcomes text[], outputs jsonb[], errors text[], retry_delays float8[], notify boolean default true
+       outcomes text[], outputs jsonb[], errors text[], retry_delays float8[], notify boolean default true,
+       claimant int default null, claimant_handlers int[] default null, slots int default 0
      ) returns setof ${engine}.change_row language plpgsql volatile set search_path = '' as $$
      begin
        insert into ${audit}.settlements
        select pg_current_xact_id()::text, b.* from unnest(run_ids, step_indexes, task_indexes, claims) b;
-       return query select * from ${engine}.settle_tasks_unaudited($1, $2, $3, $4, $5, $6, $7, $8, $9);
+       return query select * from ${engine}.settle_tasks_unaudited($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
      end $$`,
   ];
 }

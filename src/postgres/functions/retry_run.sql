@@ -10,8 +10,7 @@ as $$
 declare
   _now timestamptz := pgflow.now();
   _old record;
-  _placed record;
-  _kept int[]; _kept_runs uuid[];
+  _kept int[]; _kept_runs uuid[]; _root_runs uuid[]; _roots int[];
   _ready_at timestamptz; _row pgflow.change_row;
 begin
   select r.*, v.step_count into _old
@@ -27,7 +26,9 @@ begin
     retry_of, root_run_id)
   values (new_id, _old.flow_slug, _old.version, 'started', _old.input, _old.given_input, _old.step_count, 0, _now,
     old_id, _old.root_run_id);
-  select * into _placed from pgflow.place_steps(array[new_id], array[0], array[null::timestamptz], _now);
+  perform pgflow.place_steps(array[new_id], _now);
+  select array_agg(new_id), array_agg(s.step_index) into _root_runs, _roots from pgflow.steps s
+  where s.flow_slug = _old.flow_slug and s.version = _old.version and s.dep_count = 0;
 
   with kept as (
     update pgflow.step_states t set status = 'completed', initial_tasks = o.initial_tasks, remaining_tasks = 0,
@@ -38,10 +39,12 @@ begin
     returning t.step_index
   )
   select coalesce(array_agg(k.step_index), '{}'), coalesce(array_agg(new_id), '{}') into _kept, _kept_runs from kept k;
-  _ready_at := least(_placed.ready_at, pgflow.end_changes(array[new_id],
-    _placed.done_runs || _kept_runs, _placed.done_steps || _kept,
-    _placed.done_cascades || pg_catalog.array_fill(false, array[pg_catalog.cardinality(_kept)]),
-    _placed.failed_runs, _placed.failed_errors, _now));
+  _ready_at := (
+    select e.ready_at from pgflow.end_changes(array[new_id] || _kept_runs,
+      array[0] || pg_catalog.array_fill(1, array[pg_catalog.cardinality(_kept)]),
+      _kept_runs, _kept, pg_catalog.array_fill(false, array[pg_catalog.cardinality(_kept)]),
+      _root_runs, _roots, null, '{}', '{}', null, null, 0, _now) e
+  );
 
   -- Tasks that were completed count as such, also in maps that were not.
   insert into pgflow.step_tasks as t (run_id, step_index, task_index, step_slug, handler_id, status, attempt, claim,

@@ -2,12 +2,15 @@
 -- held by the claim given change, all others are left alone.
 --
 -- outcomes: started (only tells the begin) | completed | failed. retry_delays, for failed: seconds
--- until the next attempt, null for the backoff, -1 for never.
--- Returns the changes of the runs (rows `run` and `step`), a row `task` for each task that was
--- accepted, and a row `ready` when tasks are queued, with the time when the first is due.
+-- until the next attempt, null for the backoff, -1 for never. claimant: the worker that asks, with the handlers
+-- that it has and its free slots: what becomes ready may be its own at once.
+-- Returns the changes of the runs (rows `run` and `step`), a row `settled` that says which tasks were accepted, a row
+-- `failed` for each that was as failed, a row `claim` for each task claimed, and a row `ready` when tasks are
+-- queued, with the time when the first is due.
 create function pgflow.settle_tasks(
   run_ids uuid[], step_indexes int[], task_indexes int[], claims int[],
-  outcomes text[], outputs jsonb[], errors text[], retry_delays float8[], notify boolean default true
+  outcomes text[], outputs jsonb[], errors text[], retry_delays float8[], notify boolean default true,
+  claimant int default null, claimant_handlers int[] default null, slots int default 0
 ) returns setof pgflow.change_row
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -15,139 +18,116 @@ set enable_bitmapscan = off set jit = off set plan_cache_mode = force_generic_pl
 as $$
 declare
   _now timestamptz := pgflow.now();
-  _tasks pgflow.change_row[];
-  _touched_runs uuid[]; _seqs int[]; _sinces int[];
-  _done_runs uuid[]; _done_steps int[]; _done_cascades boolean[];
-  _map_runs uuid[]; _map_steps int[]; _skipped_runs uuid[]; _skipped_steps int[];
-  _failed_runs uuid[]; _failed_errors jsonb[];
-  _ready_at timestamptz; _ready pgflow.change_row;
+  -- Of the tasks accepted as begun or completed:
+  _accepted int[]; _runs uuid[]; _steps int[]; _completed int[]; _attempts int[]; _begins timestamptz[]; _outputs jsonb[];
+  _all_completed boolean; _begun record; _failed record;
+  -- Of the steps that moved, and of those that are done and have dependents:
+  _moved_runs uuid[]; _moved_ended int[]; _done_runs uuid[]; _done_steps int[]; _done_cascades boolean[];
+  _map_runs uuid[]; _map_steps int[];
+  _failed_runs uuid[] := '{}'; _failed_errors jsonb[] := '{}';
+  _ready_at timestamptz; _retry_at timestamptz; _claimed_runs uuid[]; _claimed_steps int[];
+  _row pgflow.change_row; _seqs int[]; _sinces int[];
 begin
   -- Runs first, by id: whoever changes a run waits here, and each statement below sees what they did.
   perform 1 from (select distinct b from unnest(run_ids) b order by b) b(run_id)
   cross join lateral (select 1 from pgflow.runs r where r.run_id = b.run_id for no key update) r;
+  -- A worker that is taken for dead right now gets nothing: its rescuer may be waiting for these runs.
+  if slots > 0 then
+    perform 1 from pgflow.workers w where w.worker_id = claimant for key share skip locked;
+    if not found then claimant := null; end if;
+  end if;
 
   -- Tasks. The fence stands in the lookup and again in the update: give-backs lock tasks only.
-  with hit as materialized (
-    select b.outcome, b.output, t.tid, t.run_id, t.step_index, t.step_slug, t.task_index, t.claim, t.attempt,
-      t.started_at, h.retry_at,
-      case
-        when b.outcome = 'failed' then coalesce(b.error, '')
-        when b.outcome = 'completed' and s.fed_map is not null and pg_catalog.jsonb_typeof(b.output) <> 'array' then
-          pg_catalog.format('Step `%s` must return an array, because map `%s` runs over it; it returned %s.', t.step_slug,
-            s.fed_map, case pg_catalog.jsonb_typeof(b.output) when 'null' then 'null' when 'object' then 'an object'
-              else 'a ' || pg_catalog.jsonb_typeof(b.output) end)
-      end as error
-    from unnest(run_ids, step_indexes, task_indexes, claims, outcomes, outputs, errors, retry_delays)
-      b(run_id, step_index, task_index, claim, outcome, output, error, retry_delay)
+  with ended as (
+    update pgflow.step_tasks t set status = 'completed', output = x.output, error_message = null, ended_at = _now
+    from (
+      select b.ordinality, b.output, b.claim, k.tid
+      from unnest(run_ids, step_indexes, task_indexes, claims, outcomes, outputs) with ordinality
+        b(run_id, step_index, task_index, claim, outcome, output, ordinality)
+      cross join lateral (
+        select t.ctid as tid from pgflow.step_tasks t
+        where t.run_id = b.run_id and t.step_index = b.step_index and t.task_index = b.task_index
+          and t.status = 'started' and t.claim = b.claim
+          and (t.fed_map is null or pg_catalog.jsonb_typeof(b.output) = 'array') offset 0
+      ) k
+      where b.outcome = 'completed'
+    ) x
+    where t.ctid = x.tid and t.status = 'started' and t.claim = x.claim
+    returning x.ordinality, t.run_id, t.step_index, t.attempt, t.started_at, case when t.item is null then x.output end as output
+  )
+  select array_agg(e.ordinality), array_agg(e.run_id), array_agg(e.step_index), array_agg(1), array_agg(e.attempt),
+    array_agg(e.started_at), array_agg(e.output)
+  into _accepted, _runs, _steps, _completed, _attempts, _begins, _outputs
+  from ended e;
+  _all_completed := coalesce(pg_catalog.cardinality(_accepted), 0) = pg_catalog.cardinality(run_ids);
+
+  if not _all_completed then
+    select array_agg(b.ordinality) as accepted, array_agg(t.run_id) as runs, array_agg(t.step_index) as steps,
+      array_agg(0) as completed, array_agg(t.attempt) as attempts, array_agg(t.started_at) as begins,
+      array_agg(null::jsonb) as outputs into _begun
+    from unnest(run_ids, step_indexes, task_indexes, claims, outcomes) with ordinality
+      b(run_id, step_index, task_index, claim, outcome, ordinality)
     cross join lateral (
-      select t.ctid as tid, t.* from pgflow.step_tasks t
+      select * from pgflow.step_tasks t
       where t.run_id = b.run_id and t.step_index = b.step_index and t.task_index = b.task_index
         and t.status = 'started' and t.claim = b.claim offset 0
     ) t
-    cross join lateral (
-      select r.flow_slug, r.version from pgflow.runs r where r.run_id = b.run_id offset 0
-    ) r
-    cross join lateral (
-      select case when s.kind = 'single' then s.fed_map end as fed_map from pgflow.steps s
-      where s.flow_slug = r.flow_slug and s.version = r.version and s.step_index = b.step_index offset 0
-    ) s
-    left join lateral (
-      select _now + pg_catalog.make_interval(secs =>
-        coalesce(b.retry_delay, least(h.base_delay * 2.0 ^ least(t.attempt, 64), 3600))) as retry_at
-      from pgflow.handlers h
-      where b.outcome = 'failed' and h.handler_id = t.handler_id and t.attempt < h.max_attempts
-        and coalesce(b.retry_delay, 0) >= 0 offset 0
-    ) h on true
-  ), ended as (
-    update pgflow.step_tasks t set
-      status = case when x.error is null then 'completed' when x.retry_at is null then 'failed' else 'queued' end,
-      output = case when x.error is null then x.output end,
-      error_message = x.error,
-      available_at = x.retry_at,
-      worker_id = case when x.retry_at is null then t.worker_id end,
-      ended_at = case when x.retry_at is null then _now end
-    from hit x
-    where x.outcome <> 'started' and t.ctid = x.tid and t.status = 'started' and t.claim = x.claim
-    returning x.run_id, x.step_index, x.step_slug, x.task_index, x.claim, x.attempt, x.started_at, x.error, x.retry_at,
-      t.status, x.outcome
-  ), accepted as (
-    select * from ended
-    union all
-    select x.run_id, x.step_index, x.step_slug, x.task_index, x.claim, x.attempt, x.started_at, null, null,
-      'started', x.outcome
-    from hit x where x.outcome = 'started'
-  )
-  select array_agg(row('task', a.run_id, null, null, a.status, null,
-      null, null, a.started_at, case when a.status <> 'started' then _now end, null, null,
-      case when a.outcome = 'completed' and a.error is not null then 'violation' end, null, null, null, null,
-      a.step_index, a.step_slug, null, null, a.attempt, a.error, null, null, null,
-      a.task_index, a.claim, a.retry_at)::pgflow.change_row),
-    min(a.retry_at)
-  into _tasks, _ready_at
-  from accepted a;
+    where b.outcome = 'started';
+    _accepted := _accepted || _begun.accepted;
+    _runs := _runs || _begun.runs;
+    _steps := _steps || _begun.steps;
+    _completed := _completed || _begun.completed;
+    _attempts := _attempts || _begun.attempts;
+    _begins := _begins || _begun.begins;
+    _outputs := _outputs || _begun.outputs;
+  end if;
 
-  if _tasks is null then return; end if;
-
-  -- Steps. One row version for each step that moved, whatever number of its tasks did.
-  with moved as (
-    select t.run_id, t.step_index,
-      count(*) filter (where t.status = 'completed')::int as completed,
-      min(t.task_index) filter (where t.status = 'failed') as failed_index,
-      (array_agg(t.error_message order by t.status = 'failed', t.task_index desc)
-        filter (where t.error_message is not null))[1] as error_message,
-      (array_agg(t.error_message order by t.task_index) filter (where t.status = 'failed'))[1] as failed_message,
-      bool_or(t.reason is not null) as violated, max(t.attempt) as attempt, min(t.started_at) as started_at
-    from unnest(_tasks) t group by t.run_id, t.step_index
-  ), judged as materialized (
-    select m.*, x.tid, x.step_slug, x.kind, x.when_exhausted, r.seq,
-      case when m.failed_index is not null and (m.violated or x.when_exhausted = 'fail') then 'failed'
-        when m.failed_index is not null then 'skipped'
-        when x.remaining_tasks = m.completed then 'completed' else 'started' end as status
-    from moved m
-    cross join lateral (
-      select r.seq, r.flow_slug, r.version from pgflow.runs r where r.run_id = m.run_id offset 0
-    ) r
-    cross join lateral (
-      select t.ctid as tid, t.step_slug, t.status, t.attempt, t.remaining_tasks, s.kind, s.when_exhausted
-      from pgflow.step_states t, pgflow.steps s
-      where t.run_id = m.run_id and t.step_index = m.step_index
-        and s.flow_slug = r.flow_slug and s.version = r.version and s.step_index = m.step_index offset 0
-    ) x
-    -- A begin of a further task of a step alters nothing that a snapshot shows.
-    where m.completed > 0 or m.error_message is not null or x.status = 'created' or m.attempt > x.attempt
-  ), updated as (
-    update pgflow.step_states t set
-      status = j.status,
-      remaining_tasks = t.remaining_tasks - j.completed,
-      attempt = greatest(t.attempt, j.attempt),
-      started_at = coalesce(t.started_at, j.started_at),
-      completed_at = case when j.status = 'completed' then _now end,
-      failed_at = case when j.status = 'failed' then _now end,
-      skipped_at = case when j.status = 'skipped' then _now end,
-      skip_reason = case when j.status = 'skipped' then 'handler_failed' end,
-      error_message = case when j.status = 'completed' then null when j.status in ('failed', 'skipped') then j.failed_message
-        else coalesce(j.error_message, t.error_message) end,
-      output = case when j.status = 'completed' and j.kind = 'single' then
-        (select k.output from pgflow.step_tasks k
-         where k.run_id = j.run_id and k.step_index = j.step_index and k.task_index = 0) end,
-      seq = j.seq + 1
-    from judged j where t.ctid = j.tid
-  )
-  select array_agg(distinct j.run_id),
-    coalesce(array_agg(j.run_id) filter (where j.status in ('completed', 'skipped')), '{}'),
-    coalesce(array_agg(j.step_index) filter (where j.status in ('completed', 'skipped')), '{}'),
-    coalesce(array_agg(j.status = 'skipped' and j.when_exhausted = 'skip-cascade')
-      filter (where j.status in ('completed', 'skipped')), '{}'),
-    array_agg(j.run_id) filter (where j.status = 'completed' and j.kind = 'map'),
-    array_agg(j.step_index) filter (where j.status = 'completed' and j.kind = 'map'),
-    array_agg(j.run_id) filter (where j.status = 'skipped' and j.kind = 'map'),
-    array_agg(j.step_index) filter (where j.status = 'skipped' and j.kind = 'map'),
-    coalesce(array_agg(j.run_id order by j.step_index) filter (where j.status = 'failed'), '{}'),
-    coalesce(array_agg(pg_catalog.jsonb_build_object('stepSlug', j.step_slug, 'taskIndex', j.failed_index,
-      'message', j.failed_message) order by j.step_index) filter (where j.status = 'failed'), '{}')
-  into _touched_runs, _done_runs, _done_steps, _done_cascades, _map_runs, _map_steps, _skipped_runs, _skipped_steps,
-    _failed_runs, _failed_errors
-  from judged j;
+  -- Steps. One row version for each step, whatever number of its tasks ended.
+  if _accepted is not null then
+    with moved as (
+      update pgflow.step_states t set
+        status = case when j.remaining = 0 then 'completed' else 'started' end,
+        remaining_tasks = j.remaining,
+        attempt = greatest(t.attempt, j.attempt),
+        started_at = coalesce(t.started_at, j.started_at),
+        completed_at = case when j.remaining = 0 then _now end,
+        error_message = case when j.remaining > 0 then t.error_message end,
+        output = j.output,
+        seq = j.seq + 1
+      from (
+        select a.attempt, a.started_at, a.output, r.seq, x.tid, x.remaining, s.kind, s.has_dependents
+        from (
+          select a.run_id, a.step_index, sum(a.completed)::int as completed, max(a.attempt) as attempt,
+            min(a.started_at) as started_at, (array_agg(a.output))[1] as output   -- of a single step's one task
+          from unnest(_runs, _steps, _completed, _attempts, _begins, _outputs)
+            a(run_id, step_index, completed, attempt, started_at, output)
+          group by a.run_id, a.step_index
+        ) a
+        cross join lateral (
+          select r.seq, r.flow_slug, r.version from pgflow.runs r where r.run_id = a.run_id offset 0
+        ) r
+        cross join lateral (
+          select t.ctid as tid, t.remaining_tasks - a.completed as remaining from pgflow.step_states t
+          where t.run_id = a.run_id and t.step_index = a.step_index
+            -- A begin of a further task of a step alters nothing that a snapshot shows.
+            and (a.completed > 0 or t.status = 'created' or a.attempt > t.attempt) offset 0
+        ) x
+        cross join lateral (
+          select s.kind, s.dependents <> '{}' as has_dependents from pgflow.steps s
+          where s.flow_slug = r.flow_slug and s.version = r.version and s.step_index = a.step_index offset 0
+        ) s
+      ) j
+      where t.ctid = j.tid
+      returning t.run_id, t.step_index, j.remaining = 0 as is_done, j.kind = 'map' as is_map, j.has_dependents
+    )
+    select array_agg(m.run_id), array_agg(m.is_done::int),
+      array_agg(m.run_id) filter (where m.is_done and m.has_dependents),
+      array_agg(m.step_index) filter (where m.is_done and m.has_dependents),
+      array_agg(false) filter (where m.is_done and m.has_dependents),
+      array_agg(m.run_id) filter (where m.is_done and m.is_map), array_agg(m.step_index) filter (where m.is_done and m.is_map)
+    into _moved_runs, _moved_ended, _done_runs, _done_steps, _done_cascades, _map_runs, _map_steps
+    from moved m;
+  end if;
 
   if _map_runs is not null then
     update pgflow.step_states t set output = o.output
@@ -159,27 +139,46 @@ begin
     where t.run_id = m.run_id and t.step_index = m.step_index;
   end if;
 
-  if _skipped_runs is not null then
-    update pgflow.step_tasks t set status = 'cancelled', available_at = null, ended_at = _now
-    from unnest(_skipped_runs, _skipped_steps) k(run_id, step_index)
-    where t.run_id = k.run_id and t.step_index = k.step_index and t.status in ('queued', 'started');
+  if not _all_completed then
+    select * into _failed from pgflow.fail_tasks(run_ids, step_indexes, task_indexes, claims, outcomes, outputs, errors,
+      retry_delays, _now);
+    _moved_runs := _moved_runs || _failed.moved_runs;
+    _moved_ended := _moved_ended || _failed.moved_ended;
+    _done_runs := _done_runs || _failed.done_runs;
+    _done_steps := _done_steps || _failed.done_steps;
+    _done_cascades := _done_cascades || _failed.done_cascades;
+    _failed_runs := _failed.failed_runs;
+    _failed_errors := _failed.failed_errors;
+    _retry_at := _failed.retry_at;
+    return query select t.* from unnest(_failed.tasks) t;
   end if;
 
-  return query select t.* from unnest(_tasks) t;
-  if _touched_runs is not null then
-    _ready_at := least(_ready_at, pgflow.end_changes(_touched_runs, _done_runs, _done_steps, _done_cascades,
-      _failed_runs, _failed_errors, _now));
-    select array_agg(r.run_id), array_agg(r.seq), array_agg(r.seq - 1) into _touched_runs, _seqs, _sinces
-    from unnest(_touched_runs) b(run_id)
+  if _moved_runs is not null then
+    select e.ready_at, e.claimed_runs, e.claimed_steps into _ready_at, _claimed_runs, _claimed_steps
+    from pgflow.end_changes(_moved_runs, _moved_ended, _done_runs, _done_steps, _done_cascades, null, null, null,
+      _failed_runs, _failed_errors, claimant, claimant_handlers, slots, _now) e;
+    select array_agg(r.run_id), array_agg(r.seq), array_agg(r.seq - 1) into _moved_runs, _seqs, _sinces
+    from (select distinct m as run_id from unnest(_moved_runs) m) b
     cross join lateral (select r.run_id, r.seq from pgflow.runs r where r.run_id = b.run_id offset 0) r;
-    return query select c.* from pgflow.read_changes(_touched_runs, _sinces) c;
+    return query select c.* from pgflow.read_changes(_moved_runs, _sinces) c;
+    if _claimed_runs is not null then
+      return query select c.* from pgflow.read_claims(_claimed_runs, _claimed_steps, claimant) c;
+    end if;
   end if;
+  if _accepted is not null then
+    _row.kind := 'settled';
+    _row.accepted := _accepted;
+    _row.completed_at := _now;
+    return next _row;
+  end if;
+  _ready_at := least(_ready_at, _retry_at);
   if _ready_at is not null then
-    _ready.kind := 'ready';
-    _ready.available_at := _ready_at;
-    return next _ready;
+    _row := null;
+    _row.kind := 'ready';
+    _row.available_at := _ready_at;
+    return next _row;
   end if;
   if notify then
-    perform pgflow.notify_changes(_touched_runs, _seqs, _ready_at is not null);
+    perform pgflow.notify_changes(_moved_runs, _seqs, _ready_at is not null);
   end if;
 end $$;

@@ -1,11 +1,15 @@
 -- Starts runs, many at once; the ids in a batch differ. A run id that exists already is left as it
 -- is if flow and input (as given) are equal, else PF002. An unknown flow: PF001; a map over an input
 -- that is no array: PF003. delays: seconds until the root steps may begin; run_ats: the time, instead.
--- Returns the whole runs as changes since 0, a row `existing` for each run that was there, and a row
--- `ready` with the time when the first task is due.
+-- claimant: the worker that asks, with the handlers that it has and its free slots: root tasks may be its own at once.
+--
+-- Returns a row `started` with the time of the start; the whole run as a change since 0, unless it is of the version that
+-- the caller knows and nothing of it has ended or failed; a row `existing` for each run that was there; a
+-- row `claim` for each task claimed; a row `ready` when tasks are queued, with the time when the first is due.
 create function pgflow.start_flows(
   run_ids uuid[], flow_slugs text[], inputs jsonb[], given_inputs jsonb[] default null,
-  delays float8[] default null, run_ats timestamptz[] default null, notify boolean default true
+  delays float8[] default null, run_ats timestamptz[] default null, notify boolean default true,
+  known_versions int[] default null, claimant int default null, claimant_handlers int[] default null, slots int default 0
 ) returns setof pgflow.change_row
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -13,83 +17,91 @@ set enable_bitmapscan = off set jit = off set plan_cache_mode = force_generic_pl
 as $$
 declare
   _now timestamptz := pgflow.now();
-  _all_runs uuid[] := run_ids;
-  _trouble record;
-  _existing uuid[] := '{}'; _open_runs uuid[]; _placed record;
-  _ready_at timestamptz; _row pgflow.change_row;
+  _new_runs uuid[]; _existing uuid[]; _whole_runs uuid[];
+  _root_runs uuid[]; _root_steps int[]; _begins timestamptz[];
+  _open_runs uuid[]; _open_steps int[]; _open_begins timestamptz[];
+  _queued record; _opened record;
+  _claimed_runs uuid[]; _claimed_steps int[]; _ready_at timestamptz; _row pgflow.change_row;
 begin
-  select b.run_id, b.flow_slug, f.flow_slug is null as unknown, v.root_map into _trouble
-  from unnest(run_ids, flow_slugs, inputs) b(run_id, flow_slug, input)
-  left join lateral (
-    select f.flow_slug, f.current_version from pgflow.flows f where f.flow_slug = b.flow_slug offset 0
-  ) f on true
-  left join lateral (
-    select v.root_map from pgflow.flow_versions v
-    where v.flow_slug = b.flow_slug and v.version = f.current_version offset 0
-  ) v on true
-  where f.flow_slug is null or (v.root_map is not null and pg_catalog.jsonb_typeof(b.input) <> 'array')
-  limit 1;
-  if found then
-    raise exception using errcode = case when _trouble.unknown then 'PF001' else 'PF003' end,
-      message = pg_catalog.jsonb_build_object('runId', _trouble.run_id, 'flowSlug', _trouble.flow_slug, 'map', _trouble.root_map);
+  if slots > 0 then
+    perform 1 from pgflow.workers w where w.worker_id = claimant for key share skip locked;
+    if not found then claimant := null; end if;
   end if;
 
-  if exists (
-    select from unnest(run_ids) b(run_id)
-    cross join lateral (select 1 from pgflow.runs r where r.run_id = b.run_id offset 0) r
-  ) then
-    select b.run_id, b.flow_slug into _trouble
+  -- A run whose first steps may end at once begins with seq 0: the end of its change makes it 1.
+  with new as (
+    insert into pgflow.runs
+      (run_id, flow_slug, version, status, input, given_input, remaining_steps, seq, started_at, root_run_id)
+    select b.run_id, b.flow_slug, f.current_version, 'started', b.input, b.given_input, v.step_count,
+      case when v.conditional_root or (v.root_map is not null and b.input = '[]') then 0 else 1 end, _now, b.run_id
     from unnest(run_ids, flow_slugs, inputs, given_inputs) b(run_id, flow_slug, input, given_input)
-    join pgflow.runs r on r.run_id = b.run_id
-    where r.flow_slug <> b.flow_slug
-      or coalesce(r.given_input, r.input) <> coalesce(b.given_input, b.input)
-    limit 1;
-    if found then
-      raise exception using errcode = 'PF002',
-        message = pg_catalog.jsonb_build_object('runId', _trouble.run_id, 'flowSlug', _trouble.flow_slug);
-    end if;
-    select array_agg(r.run_id) into _existing
-    from unnest(run_ids) b(run_id) join pgflow.runs r on r.run_id = b.run_id;
-    select coalesce(array_agg(b.run_id), '{}'), array_agg(b.flow_slug), array_agg(b.input), array_agg(b.given_input),
-      array_agg(b.delay), array_agg(b.run_at)
-    into run_ids, flow_slugs, inputs, given_inputs, delays, run_ats
-    from unnest(run_ids, flow_slugs, inputs, given_inputs, delays, run_ats)
-      b(run_id, flow_slug, input, given_input, delay, run_at)
-    where b.run_id <> all (_existing);
-  end if;
-
-  with asked as (
-    select b.*, v.version, v.step_count,
-      v.conditional_root or (v.root_map is not null and b.input = '[]') as open
-    from unnest(run_ids, flow_slugs, inputs, given_inputs)
-      b(run_id, flow_slug, input, given_input)
-    cross join lateral (select f.current_version from pgflow.flows f where f.flow_slug = b.flow_slug offset 0) f
     cross join lateral (
-      select v.version, v.step_count, v.root_map, v.conditional_root from pgflow.flow_versions v
-      where v.flow_slug = b.flow_slug and v.version = f.current_version offset 0
+      select f.current_version from pgflow.flows f where f.flow_slug = b.flow_slug offset 0
+    ) f
+    cross join lateral (
+      select v.step_count, v.root_map, v.conditional_root from pgflow.flow_versions v
+      where v.flow_slug = b.flow_slug and v.version = f.current_version
+        and (v.root_map is null or pg_catalog.jsonb_typeof(b.input) = 'array') offset 0
     ) v
+    order by b.run_id   -- two that start the same runs wait for each other in one order
+    on conflict (run_id) do nothing
+    returning run_id
   )
-  insert into pgflow.runs (run_id, flow_slug, version, status, input, given_input, remaining_steps, seq, started_at, root_run_id)
-  select a.run_id, a.flow_slug, a.version, 'started', a.input, a.given_input, a.step_count,
-    case when a.open then 0 else 1 end, _now, a.run_id
-  from asked a;
-  select * into _placed from pgflow.place_steps(run_ids, delays, run_ats, _now);
-  _ready_at := _placed.ready_at;
+  select coalesce(array_agg(n.run_id), '{}') into _new_runs from new n;
+  if pg_catalog.cardinality(_new_runs) < pg_catalog.cardinality(run_ids) then
+    _existing := pgflow.check_starts(run_ids, flow_slugs, inputs, given_inputs, _new_runs);
+  end if;
+  perform pgflow.place_steps(_new_runs, _now);
 
-  -- A run whose roots may end at once was inserted with seq 0: the end of its change makes it 1.
-  select array_agg(r.run_id) into _open_runs from unnest(run_ids) b(run_id)
-  cross join lateral (select r.run_id, r.seq from pgflow.runs r where r.run_id = b.run_id offset 0) r
-  where r.seq = 0;
+  select array_agg(x.run_id) filter (where x.seq = 1), array_agg(x.step_index) filter (where x.seq = 1),
+    array_agg(x.begin_at) filter (where x.seq = 1),
+    array_agg(x.run_id) filter (where x.seq = 0), array_agg(x.step_index) filter (where x.seq = 0),
+    array_agg(x.begin_at) filter (where x.seq = 0),
+    array_agg(x.run_id) filter (where x.seq = 0 or x.version is distinct from x.known)
+  into _root_runs, _root_steps, _begins, _open_runs, _open_steps, _open_begins, _whole_runs
+  from (
+    select b.run_id, r.seq, r.version, b.known, s.step_index,
+      greatest(b.run_at, _now + pg_catalog.make_interval(secs => coalesce(b.delay, 0))) as begin_at
+    from unnest(run_ids, delays, run_ats, known_versions) b(run_id, delay, run_at, known)
+    cross join lateral (
+      select r.seq, r.flow_slug, r.version from pgflow.runs r where r.run_id = b.run_id offset 0
+    ) r
+    cross join lateral (
+      select s.step_index from pgflow.steps s
+      where s.flow_slug = r.flow_slug and s.version = r.version and s.dep_count = 0 offset 0
+    ) s
+    where _existing is null or b.run_id = any (_new_runs)
+  ) x;
+  if _root_runs is not null then
+    select * into _queued
+    from pgflow.queue_tasks(_root_runs, _root_steps, _begins, claimant, claimant_handlers, _now, slots);
+    slots := _queued.slots;
+    _ready_at := _queued.ready_at;
+    _claimed_runs := _queued.claimed_runs;
+    _claimed_steps := _queued.claimed_steps;
+  end if;
   if _open_runs is not null then
-    _ready_at := least(_ready_at, pgflow.end_changes(_open_runs, _placed.done_runs, _placed.done_steps, _placed.done_cascades,
-      _placed.failed_runs, _placed.failed_errors, _now));
+    select * into _opened from pgflow.end_changes(_open_runs, pg_catalog.array_fill(0, array[pg_catalog.cardinality(_open_runs)]),
+      null, null, null, _open_runs, _open_steps, _open_begins, '{}', '{}', claimant, claimant_handlers, slots, _now);
+    _ready_at := least(_ready_at, _opened.ready_at);
+    _claimed_runs := _claimed_runs || _opened.claimed_runs;
+    _claimed_steps := _claimed_steps || _opened.claimed_steps;
   end if;
 
-  return query select c.* from pgflow.read_changes(_all_runs, pg_catalog.array_fill(0, array[pg_catalog.cardinality(_all_runs)])) c;
-  for _row.run_id in select unnest(_existing) loop
-    _row.kind := 'existing';
-    return next _row;
-  end loop;
+  _row.kind := 'started';
+  _row.started_at := _now;
+  return next _row;
+  _whole_runs := array(select distinct w from unnest(_whole_runs || _existing) w);
+  if _whole_runs <> '{}' then
+    return query select c.* from pgflow.read_changes(_whole_runs, pg_catalog.array_fill(0, array[pg_catalog.cardinality(_whole_runs)])) c;
+    for _row.run_id in select unnest(_existing) loop
+      _row.kind := 'existing';
+      return next _row;
+    end loop;
+  end if;
+  if _claimed_runs is not null then
+    return query select c.* from pgflow.read_claims(_claimed_runs, _claimed_steps, claimant) c;
+  end if;
   if _ready_at is not null then
     _row := null;
     _row.kind := 'ready';
@@ -97,6 +109,6 @@ begin
     return next _row;
   end if;
   if notify then
-    perform pgflow.notify_changes(run_ids, pg_catalog.array_fill(1, array[pg_catalog.cardinality(run_ids)]), _ready_at is not null);
+    perform pgflow.notify_changes(_new_runs, pg_catalog.array_fill(1, array[pg_catalog.cardinality(_new_runs)]), _ready_at is not null);
   end if;
 end $$;
