@@ -1,20 +1,5 @@
 import { PgFlowError } from '../errors.js';
 
-const UNIQUE_VIOLATION = '23505';
-
-/**
- * The same for a start in a user's transaction: that is aborted, so who loses the race for an id cannot look again.
- */
-export function refuseStart(error: unknown, { runId, flowSlug }: { runId: string; flowSlug: string }): never {
-  const causes = [error, (error as { cause?: unknown }).cause] as ({ code?: string } | undefined)[];
-  if (!causes.some((cause) => cause?.code === UNIQUE_VIOLATION)) refuse(error);
-  throw new PgFlowError(
-    'RUN_CONFLICT',
-    `Run ${runId} was started by another transaction meanwhile. Roll yours back and try it again: then it gets that run.`,
-    { data: { runId, flowSlug }, cause: error },
-  );
-}
-
 /** Throws what the engine's own SQLSTATEs (`PF…`) mean, anything else as it is. */
 export function refuse(error: unknown): never {
   // Drizzle hands on what the server said as the cause of an error of its own.

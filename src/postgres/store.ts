@@ -3,7 +3,7 @@ import type { Change } from '../run/change.js';
 import type { RunStatus } from '../run/run.js';
 import { type ChangeRow, type Outcome, readOutcome } from './change-rows.js';
 import type { Database, Queryable } from './database.js';
-import { refuse, refuseStart } from './refusals.js';
+import { refuse } from './refusals.js';
 import { quoteIdentifier } from './schema.js';
 import type { Capacity } from './task-store.js';
 
@@ -118,7 +118,7 @@ export class Store {
           start.runAt?.toISOString() ?? null,
         ],
       )
-      .catch((error) => refuseStart(error, start));
+      .catch(refuse);
     return readOutcome(rows.map(({ row }) => JSON.parse(row) as ChangeRow));
   }
 

@@ -113,7 +113,8 @@ test('prune ends after the batch under way when it is interrupted', async () => 
   });
   await vi.waitFor(async () => {
     const waiting = await db.query(
-      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+         and backend_type = 'client backend'`,
     );
     expect(waiting).toHaveLength(1);
   }, 20_000);

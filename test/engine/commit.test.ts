@@ -36,9 +36,10 @@ describeEachDatabase('user-transaction', (kind) => {
       })
       .step('ship', { dependsOn: ['charge'] }, ({ deps }) => deps.charge);
     expectTypeOf<FlowOutput<typeof flow>['ship']['at']>().toEqualTypeOf<string>();
-    const world = await open(kind, { flows: [flow] });
+    const world = await open(kind, { flows: [flow], paused: true });
 
     const run = await world.start(flow, { id: 'a' });
+    await world.pgflow.start();
     const end = await run.end();
 
     const output = { charged: 'a', at: '1970-01-01T00:00:00.000Z' };
@@ -65,9 +66,10 @@ describeEachDatabase('user-transaction', (kind) => {
         throw error;
       });
     });
-    const world = await open(kind, { jobs: [job] });
+    const world = await open(kind, { jobs: [job], paused: true });
 
     const run = await world.start(job);
+    await world.pgflow.start();
     const end = await run.end();
 
     expect(end).toMatchObject({ status: 'completed', output: 3 });
