@@ -157,6 +157,15 @@ export class TaskStore {
     await this.#database.query(`select ${this.#name}.return_tasks(${KEYS})`, keysOf(tasks));
   }
 
+  /** Gives back what the worker has claimed but for those it holds; returns how many. */
+  async returnUnheld(workerId: number, held: readonly TaskKey[]): Promise<number> {
+    const [row] = await this.#database.query<{ returned: number }>(
+      `select ${this.#name}.return_unheld($5, ${KEYS}) as returned`,
+      [...keysOf(held), workerId],
+    );
+    return row!.returned;
+  }
+
   async registerWorker({ name, lease, handlerIds, concurrency }: WorkerRegistration): Promise<number> {
     const [row] = await this.#database.query<{ id: number }>(
       `select ${this.#name}.register_worker($1, $2, $3::int[], $4, $5) as id`,

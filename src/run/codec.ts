@@ -49,9 +49,9 @@ export function encodeChange(change: Change): WireChange {
   const wire: WireChange = { runId, since, seq, run: pack(run) };
   if (origin !== null) wire.origin = pack(origin);
   if (steps.length > 0) {
-    wire.steps = steps.map((step) => ({ index: step.index, seq: step.seq, ...pack(step.state) }));
+    wire.steps = steps.map(({ index, seq, state }) => pack(state, { index, seq }));
   }
-  if (tasks.length > 0) wire.tasks = tasks.map(pack);
+  if (tasks.length > 0) wire.tasks = tasks.map((fact) => pack(fact));
   return wire;
 }
 

@@ -47,7 +47,9 @@ export class Execution {
   readonly handler: Handler;
   /** Whether its begin was told in a change. */
   told = false;
-  readonly #controller = new AbortController();
+  /** Made when a handler asks for its signal: most never do. */
+  #controller: AbortController | undefined;
+  #abortReason: PgFlowError | undefined;
   readonly #commitTask: CommitTask;
   #commit: Promise<unknown> | undefined;
   #giveUp: (why: Unsettled) => void = () => {};
@@ -69,14 +71,14 @@ export class Execution {
       timer = setTimeout(
         () => {
           const message = `Step \`${this.handler.step.slug}\` timed out after ${seconds} s.`;
-          this.#controller.abort(new PgFlowError('TIMEOUT', message));
+          this.#abort(new PgFlowError('TIMEOUT', message));
           resolve({ outcome: 'failed', error: message, retryDelay: null });
         },
         Math.min(seconds * 1000, MOST_MILLISECONDS),
       );
       this.#giveUp = (why) => {
         const message = why === 'lost' ? 'this attempt no longer counts' : 'the worker stops';
-        this.#controller.abort(new PgFlowError('ABORTED', `Aborted: ${message}.`));
+        this.#abort(new PgFlowError('ABORTED', `Aborted: ${message}.`));
         resolve(why);
       };
     });
@@ -90,6 +92,19 @@ export class Execution {
   /** Aborts the handler's signal and ends `run` now. */
   giveUp(why: Unsettled): void {
     this.#giveUp(why);
+  }
+
+  get #signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#abortReason) this.#controller.abort(this.#abortReason);
+    }
+    return this.#controller.signal;
+  }
+
+  #abort(reason: PgFlowError): void {
+    this.#abortReason ??= reason;
+    this.#controller?.abort(reason);
   }
 
   async #callHandler(
@@ -113,6 +128,7 @@ export class Execution {
   #context(input: unknown, deps: Readonly<Record<string, unknown>>): HandlerContext {
     const { task, handler } = this;
     const stepSlug = handler.step.slug;
+    const signal = () => this.#signal;
     return {
       input,
       deps,
@@ -122,7 +138,9 @@ export class Execution {
       flowSlug: handler.flow.slug,
       stepSlug,
       attempt: task.attempt,
-      signal: this.#controller.signal,
+      get signal() {
+        return signal();
+      },
       idempotencyKey: `${task.rootRunId}:${stepSlug}:${task.taskIndex}`,
       commit: (fn) => this.#startCommit(fn),
     };
@@ -133,7 +151,7 @@ export class Execution {
       const message = `Step \`${this.handler.step.slug}\` called commit again after a commit. Do all in one transaction.`;
       return Promise.reject(new PgFlowError('INVALID_INPUT', message));
     }
-    if (this.#controller.signal.aborted) return Promise.reject(this.#controller.signal.reason);
+    if (this.#abortReason) return Promise.reject(this.#abortReason);
     const commit = this.#commitTask(this, fn);
     this.#commit = commit;
     commit.catch(() => {

@@ -1,12 +1,11 @@
 import { hostname } from 'node:os';
-import type { Outcome } from '../postgres/change-rows.js';
 import { withDeadline } from '../postgres/deadline.js';
-import { pause } from '../postgres/pause.js';
-import type { Capacity, ClaimedTask, TaskKey, TaskStore } from '../postgres/task-store.js';
+import type { ClaimedTask, TaskKey, TaskStore } from '../postgres/task-store.js';
 import { freezeDeep } from '../run/freeze.js';
 import { ClaimLatencies, type ClaimLatency } from './claim-latency.js';
+import { Claimer } from './claimer.js';
 import { Execution, type Handler } from './execution.js';
-import { Lease, NOBODY } from './lease.js';
+import { Lease } from './lease.js';
 import { Settler, type SettlerPorts } from './settler.js';
 import { checkWorkerOptions, type WorkerOptions } from './worker-options.js';
 
@@ -32,9 +31,6 @@ type Mode = 'idle' | 'running' | 'draining' | 'stopped';
  *
  * Modes: `idle → running → draining → stopped`. Only a running worker claims; a draining one waits
  * for its handlers, then gives back what is left; a stopped one does nothing more.
- *
- * It claims when it is woken (tasks became ready), when the next delayed task is due, when a slot
- * gets free and the last claim left something, and every `pollInterval` for what it was not told.
  * With each heartbeat of its lease, handlers whose claim was lost abort, and the tasks of the dead are rescued.
  */
 export class Worker {
@@ -46,16 +42,10 @@ export class Worker {
   readonly #handlerIds: number[];
   /** Executing now: each takes a slot. */
   readonly #active = new Set<Execution>();
-  /** Slots promised to statements that may claim. */
-  #reserved = 0;
   /** Claimed and not settled yet: what the lease is for. */
   readonly #held = new Set<Execution>();
   readonly #latencies = new ClaimLatencies();
-  /** Whether the queue may hold something due. */
-  #more = true;
-  #wakes = 0;
-  #claiming: Promise<void> | undefined;
-  #nextClaim: NodeJS.Timeout | undefined;
+  readonly #claimer: Claimer;
   /** On its own: while it hangs, heartbeats go on. */
   #rescuing: Promise<void> | undefined;
   #idle: (() => void)[] = [];
@@ -73,6 +63,16 @@ export class Worker {
       },
     });
     this.#lease = this.#createLease();
+    this.#claimer = new Claimer({
+      store: ports.store,
+      lease: this.#lease,
+      handlerIds: this.#handlerIds,
+      pollInterval: this.#options.pollInterval,
+      free: () => this.#options.concurrency - this.#active.size,
+      begin: (tasks) => this.#begin(tasks),
+      held: () => this.#heldTasks(),
+      onError: ports.onError,
+    });
   }
 
   get mode(): Mode {
@@ -103,29 +103,11 @@ export class Worker {
 
   /** Tasks may be due: look now. */
   wake(): void {
-    this.#wakes += 1;
-    this.#more = true;
-    this.#claim();
+    if (this.#mode === 'running') this.#claimer.wake();
   }
 
-  /**
-   * Executes a statement that makes tasks ready and may claim them for this worker at once, up to `wanted`. Only while
-   * the queue has nothing due, as far as this worker knows: what waits there comes first.
-   */
-  async claimWith(wanted: number, statement: (capacity?: Capacity) => Promise<Outcome>): Promise<Outcome> {
-    const { workerId } = this.#lease;
-    const slots = Math.min(wanted, this.#free());
-    if (this.#mode !== 'running' || this.#more || workerId === NOBODY || slots <= 0) return statement();
-    this.#reserved += slots;
-    try {
-      const outcome = await statement({ workerId, handlerIds: this.#handlerIds, slots });
-      await this.#takeOn(workerId, outcome.claims);
-      return outcome;
-    } finally {
-      this.#reserved -= slots;
-      this.#claim();
-    }
-  }
+  /** Executes a statement that may claim, for this worker, what it makes ready. */
+  claimWith: Claimer['claimWith'] = (wanted, statement) => this.#claimer.claimWith(wanted, statement);
 
   /** The run has failed or was cancelled: aborts its handlers without waiting for the next heartbeat. */
   abandon(runId: string): void {
@@ -141,8 +123,7 @@ export class Worker {
   async stop(grace: number): Promise<void> {
     if (this.#mode !== 'running') return;
     this.#enter('draining');
-    clearTimeout(this.#nextClaim);
-    await within(PATIENCE, this.#claiming);
+    await within(PATIENCE, this.#claimer.end());
     const drained = await this.#drain(grace * 1000);
     if (!drained) {
       for (const execution of this.#active) execution.giveUp('stopping');
@@ -168,7 +149,7 @@ export class Worker {
         concurrency,
         handlerIds: this.#handlerIds,
       },
-      tasks: () => [...this.#held].map(({ task }) => task),
+      tasks: () => this.#heldTasks(),
       onLost: () => {
         for (const execution of this.#held) execution.giveUp('lost');
         this.wake();
@@ -179,62 +160,14 @@ export class Worker {
       },
       onBeat: () => {
         this.#rescuing ??= this.#rescue();
+        this.#claimer.returnUnheard();
       },
       onError: this.#ports.onError,
     });
   }
 
-  #claim(): void {
-    if (this.#claiming || this.#mode !== 'running' || !this.#more || this.#free() <= 0) return;
-    clearTimeout(this.#nextClaim);
-    this.#claiming = this.#claimAll().finally(() => {
-      this.#claiming = undefined;
-      this.#claim();
-    });
-  }
-
-  #free(): number {
-    return this.#options.concurrency - this.#active.size - this.#reserved;
-  }
-
-  async #claimAll(): Promise<void> {
-    for (let failures = 0; this.#mode === 'running' && this.#more; ) {
-      const wanted = this.#free();
-      if (wanted <= 0) return;
-      const wakes = this.#wakes;
-      let { workerId } = this.#lease;
-      try {
-        if (workerId === NOBODY) workerId = await this.#lease.register();
-        const tasks = await this.#ports.store.claimTasks(workerId, this.#handlerIds, wanted);
-        failures = 0;
-        if (!(await this.#takeOn(workerId, tasks))) continue;
-        if (tasks.length === wanted || this.#wakes !== wakes) continue;
-        const due = await this.#ports.store.nextDue(this.#handlerIds);
-        if (this.#wakes === wakes) this.#sleep(due);
-      } catch (error) {
-        this.#lease.heed(error, workerId);
-        if (failures === 0) this.#ports.onError('Claiming tasks failed; trying again', error);
-        await pause(failures);
-        failures += 1;
-      }
-    }
-  }
-
-  /** False when the answer came too late: nobody renews the lease of these any more, or none is to begin. */
-  async #takeOn(workerId: number, tasks: readonly ClaimedTask[]): Promise<boolean> {
-    if (this.#mode === 'running' && workerId === this.#lease.workerId) {
-      this.#begin(tasks);
-      return true;
-    }
-    if (tasks.length > 0) await this.#giveBack(tasks);
-    return false;
-  }
-
-  /** Until the next task is due or the next poll; a timer that is early finds out and sleeps again. */
-  #sleep(due: number | null): void {
-    this.#more = false;
-    const seconds = Math.min(due ?? Number.POSITIVE_INFINITY, this.#options.pollInterval);
-    this.#nextClaim = setTimeout(() => this.wake(), Math.ceil(seconds * 1000) + 1);
+  #heldTasks(): ClaimedTask[] {
+    return [...this.#held].map(({ task }) => task);
   }
 
   #begin(tasks: readonly ClaimedTask[]): void {
@@ -266,19 +199,18 @@ export class Worker {
     this.#settler.begin(execution);
     const end = await execution.run(input, deps);
     this.#active.delete(execution);
-    this.#claim();
+    this.#claimer.proceed();
     if (end === 'lost' || end === 'committed') this.#settler.forget(execution);
-    else if (end === 'stopping') {
-      this.#settler.forget(execution);
-      await this.#giveBack([execution.task]);
-    } else await this.#settler.end(execution, end);
+    else if (end === 'stopping') await this.#giveBack(execution);
+    else await this.#settler.end(execution, end);
     this.#held.delete(execution);
     if (this.#held.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  async #giveBack(tasks: readonly ClaimedTask[]): Promise<void> {
-    await this.#ports.store.returnTasks(tasks).catch((error) => {
-      this.#ports.onError('Could not give tasks back; their lease will end', error);
+  async #giveBack(execution: Execution): Promise<void> {
+    this.#settler.forget(execution);
+    await this.#ports.store.returnTasks([execution.task]).catch((error) => {
+      this.#ports.onError('Could not give a task back; its lease will end', error);
     });
   }
 

@@ -1,0 +1,188 @@
+import { PgFlowError } from '../errors.js';
+import type { ClaimedTask, Outcome } from '../postgres/change-rows.js';
+import { pause } from '../postgres/pause.js';
+import type { Capacity, TaskKey, TaskStore } from '../postgres/task-store.js';
+import { type Lease, NOBODY } from './lease.js';
+
+export interface ClaimerPorts {
+  readonly store: Pick<TaskStore, 'claimTasks' | 'nextDue' | 'returnTasks' | 'returnUnheld'>;
+  readonly lease: Lease;
+  readonly handlerIds: readonly number[];
+  /** Seconds. */
+  readonly pollInterval: number;
+  /** How many tasks could begin now. */
+  free(): number;
+  begin(tasks: readonly ClaimedTask[]): void;
+  /** What the worker has begun and not settled. */
+  held(): readonly TaskKey[];
+  onError(message: string, error: unknown): void;
+}
+
+/** How long the database may go on with a statement whose answer nobody waits for any more. */
+const UNHEARD = 120_000;
+
+type Mode = 'idle' | 'claiming' | 'asleep' | 'ended';
+
+/**
+ * Gets the worker its tasks: from the queue, or with the settle or the start that makes them ready.
+ *
+ * Modes: `idle → claiming ⇄ asleep → ended`. `claiming`: the queue may hold something due; it claims as slots get
+ * free. `asleep`: it holds nothing, as far as we know; it wakes up when it is told so, when the next delayed task is
+ * due, and every `pollInterval`.
+ */
+export class Claimer {
+  #mode: Mode = 'idle';
+  readonly #ports: ClaimerPorts;
+  #wakes = 0;
+  #loop: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  /** Slots promised to statements that may claim. */
+  #reserved = 0;
+  /** Statements under way that may claim. */
+  readonly #underWay = new Set<Promise<unknown>>();
+  /** Until when a claim may turn up whose answer was lost. */
+  #unheardUntil = 0;
+  #returning: Promise<void> | undefined;
+
+  constructor(ports: ClaimerPorts) {
+    this.#ports = ports;
+  }
+
+  /** Tasks may be due: looks now, or as soon as slots are free. */
+  wake(): void {
+    if (this.#mode === 'ended') return;
+    this.#wakes += 1;
+    this.#enter('claiming');
+  }
+
+  /** Slots got free. */
+  proceed(): void {
+    if (this.#mode === 'claiming') this.#enter('claiming');
+  }
+
+  /** Claims no more; resolves when no claim is under way. */
+  async end(): Promise<void> {
+    this.#enter('ended');
+    await Promise.allSettled([this.#loop, ...this.#underWay]);
+  }
+
+  /**
+   * Executes a statement that makes tasks ready and may claim them for this worker at once, up to `wanted`. Only while
+   * the queue has nothing due, as far as we know: what waits there comes first.
+   */
+  async claimWith(wanted: number, statement: (capacity?: Capacity) => Promise<Outcome>): Promise<Outcome> {
+    const { workerId } = this.#ports.lease;
+    const slots = Math.min(wanted, this.#free());
+    if (this.#mode !== 'asleep' || this.#returning || workerId === NOBODY || slots <= 0) return statement();
+    this.#reserved += slots;
+    try {
+      const outcome = await this.#listen(statement({ workerId, handlerIds: this.#ports.handlerIds, slots }));
+      await this.#takeOn(workerId, outcome.claims);
+      return outcome;
+    } finally {
+      this.#reserved -= slots;
+      this.proceed();
+    }
+  }
+
+  /** Gives back what was claimed for us in answers that were lost. For each heartbeat. */
+  returnUnheard(): void {
+    if (performance.now() > this.#unheardUntil || this.#mode === 'ended') return;
+    this.#returning ??= this.#returnUnheld().finally(() => {
+      this.#returning = undefined;
+      this.proceed();
+    });
+  }
+
+  #enter(mode: Mode): void {
+    if (this.#mode === 'ended') return;
+    this.#mode = mode;
+    clearTimeout(this.#timer);
+    if (mode !== 'claiming' || this.#loop || this.#returning || this.#free() <= 0) return;
+    this.#loop = this.#claimAll().finally(() => {
+      this.#loop = undefined;
+      this.proceed();
+    });
+  }
+
+  #free(): number {
+    return this.#ports.free() - this.#reserved;
+  }
+
+  async #claimAll(): Promise<void> {
+    const { store, lease, handlerIds, onError } = this.#ports;
+    for (let failures = 0; this.#mode === 'claiming' && !this.#returning; ) {
+      const wanted = this.#free();
+      if (wanted <= 0) return;
+      const wakes = this.#wakes;
+      let { workerId } = lease;
+      try {
+        if (workerId === NOBODY) workerId = await lease.register();
+        const tasks = await this.#listen(store.claimTasks(workerId, handlerIds, wanted));
+        failures = 0;
+        if (!(await this.#takeOn(workerId, tasks))) continue;
+        if (tasks.length === wanted || this.#wakes !== wakes) continue;
+        const due = await store.nextDue(handlerIds);
+        if (this.#wakes === wakes) this.#sleep(due);
+      } catch (error) {
+        lease.heed(error, workerId);
+        if (failures === 0) onError('Claiming tasks failed; trying again', error);
+        await pause(failures);
+        failures += 1;
+      }
+    }
+  }
+
+  /** Until the next task is due or the next poll; a timer that is early finds out and sleeps again. */
+  #sleep(due: number | null): void {
+    this.#enter('asleep');
+    if (this.#mode !== 'asleep') return;
+    const seconds = Math.min(due ?? Number.POSITIVE_INFINITY, this.#ports.pollInterval);
+    this.#timer = setTimeout(() => this.wake(), Math.ceil(seconds * 1000) + 1);
+  }
+
+  /** Notes when the answer to a statement that may have claimed is lost. */
+  async #listen<T>(statement: Promise<T>): Promise<T> {
+    this.#underWay.add(statement);
+    try {
+      return await statement;
+    } catch (error) {
+      if (error instanceof PgFlowError && error.code === 'DATABASE_UNAVAILABLE') {
+        this.#unheardUntil = performance.now() + UNHEARD;
+      }
+      throw error;
+    } finally {
+      this.#underWay.delete(statement);
+    }
+  }
+
+  /** False when the answer came too late: nobody renews the lease of these any more, or none is to begin. */
+  async #takeOn(workerId: number, tasks: readonly ClaimedTask[]): Promise<boolean> {
+    const { lease, store, begin, onError } = this.#ports;
+    if (this.#mode !== 'ended' && workerId === lease.workerId) {
+      begin(tasks);
+      return true;
+    }
+    if (tasks.length > 0) {
+      await store.returnTasks(tasks).catch((error) => {
+        onError('Could not give tasks back; their lease will end', error);
+      });
+    }
+    return false;
+  }
+
+  /** While nothing is under way that may claim, all that this worker has in the database and not in hand is unheard. */
+  async #returnUnheld(): Promise<void> {
+    const { lease, store, held, onError } = this.#ports;
+    await Promise.allSettled([this.#loop, ...this.#underWay]);
+    try {
+      const returned = await store.returnUnheld(lease.workerId, held());
+      if (returned > 0) this.wake();
+    } catch (error) {
+      onError(
+        'Giving back tasks whose claim was not heard failed; trying again with the next heartbeat',
+        error,
+      );
+    }
+  }
+}
