@@ -3,6 +3,7 @@ import { defineFlow } from '../../src/flow/define-flow.js';
 import type { HandlerContext, StepContext } from '../../src/flow/flow.js';
 import { describeEachDatabase } from '../harness/databases.js';
 import { scripted } from './scripted.js';
+import { claimBySql, settleBySql } from './sql-worker.js';
 import { createWorld } from './world.js';
 
 /** A handler for each of two workers: neither goes on before both have begun. */
@@ -46,6 +47,30 @@ describeEachDatabase('claim', (kind) => {
     expect(ends.map(({ status }) => status)).toEqual(Array(3).fill('completed'));
     expect(executions).toHaveLength(3 * 40 * 2);
     expect(new Set(executions).size).toBe(executions.length);
+  });
+
+  test('unheard: what a worker has claimed without knowing it goes back to the queue; what it holds does not', async () => {
+    const flow = defineFlow({ slug: 'order' })
+      .step('a', () => 1)
+      .step('b', () => 2);
+    const world = await createWorld(kind, { flows: [flow], paused: true });
+    const run = await world.start(flow);
+    const [held, unheard] = await claimBySql(world.db);
+    const [worker] = await world.db.query('select worker_id from pgflow.workers');
+
+    const returned = await world.db.query(
+      `select pgflow.return_unheld($1, array[$2::uuid], array[$3::int], array[$4::int], array[$5::int]) as count`,
+      [worker!.worker_id, held!.run_id, held!.step_index, held!.task_index, held!.claim],
+    );
+
+    expect(returned).toEqual([{ count: 1 }]);
+    expect(await world.tasks(run.run.runId)).toMatchObject([
+      { step_index: held!.step_index, status: 'started', attempt: 1 },
+      { step_index: unheard!.step_index, status: 'queued', attempt: 0 },
+    ]);
+    await settleBySql(world.db, held!, { outcome: 'completed', output: 1 });
+    await world.pgflow.start();
+    expect((await run.end()).output).toEqual({ a: 1, b: 2 });
   });
 
   test('claim-filters: nothing is claimed of terminal runs', async () => {
