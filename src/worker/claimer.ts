@@ -34,6 +34,8 @@ export class Claimer {
   #mode: Mode = 'idle';
   readonly #ports: ClaimerPorts;
   #wakes = 0;
+  /** Whether the last claim left nothing that was due. */
+  #isDrained = false;
   #loop: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** Slots promised to statements that may claim. */
@@ -67,13 +69,14 @@ export class Claimer {
   }
 
   /**
-   * Executes a statement that makes tasks ready and may claim them for this worker at once, up to `wanted`. Only while
-   * the queue has nothing due, as far as we know: what waits there comes first.
+   * Executes a statement that makes tasks ready and may claim them for this worker at once, up to `wanted`. Only if
+   * the last claim left nothing in the queue: what waits there comes first.
    */
   async claimWith(wanted: number, statement: (capacity?: Capacity) => Promise<Outcome>): Promise<Outcome> {
     const { workerId } = this.#ports.lease;
     const slots = Math.min(wanted, this.#free());
-    if (this.#mode !== 'asleep' || this.#returning || workerId === NOBODY || slots <= 0) return statement();
+    const mayClaim = this.#isDrained && this.#mode !== 'ended' && !this.#returning && workerId !== NOBODY;
+    if (!mayClaim || slots <= 0) return statement();
     this.#reserved += slots;
     try {
       const outcome = await this.#listen(statement({ workerId, handlerIds: this.#ports.handlerIds, slots }));
@@ -120,8 +123,9 @@ export class Claimer {
         if (workerId === NOBODY) workerId = await lease.register();
         const tasks = await this.#listen(store.claimTasks(workerId, handlerIds, wanted));
         failures = 0;
+        this.#isDrained = tasks.length < wanted;
         if (!(await this.#takeOn(workerId, tasks))) continue;
-        if (tasks.length === wanted || this.#wakes !== wakes) continue;
+        if (!this.#isDrained || this.#wakes !== wakes) continue;
         const due = await store.nextDue(handlerIds);
         if (this.#wakes === wakes) this.#sleep(due);
       } catch (error) {

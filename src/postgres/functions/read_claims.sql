@@ -1,5 +1,6 @@
--- The tasks that queue_tasks gave to a worker at once, as claim_tasks returns them.
-create function pgflow.read_claims(run_ids uuid[], step_indexes int[], claimant int) returns setof pgflow.change_row
+-- The tasks that queue_tasks gave to a worker at once, as claim_tasks returns them: in the same transaction, so all
+-- that have started of these steps are its own.
+create function pgflow.read_claims(run_ids uuid[], step_indexes int[]) returns setof pgflow.change_row
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set enable_bitmapscan = off set jit = off set plan_cache_mode = force_generic_plan
@@ -26,7 +27,7 @@ begin
     ) s
     cross join lateral (
       select * from pgflow.step_tasks t
-      where t.run_id = b.run_id and t.step_index = b.step_index and t.status = 'started' and t.worker_id = claimant offset 0
+      where t.run_id = b.run_id and t.step_index = b.step_index and t.status = 'started' offset 0
     ) t
     cross join lateral (select h.timeout from pgflow.handlers h where h.handler_id = t.handler_id offset 0) h
   loop

@@ -162,7 +162,7 @@ begin
     cross join lateral (select r.run_id, r.seq from pgflow.runs r where r.run_id = b.run_id offset 0) r;
     return query select c.* from pgflow.read_changes(_moved_runs, _sinces) c;
     if _claimed_runs is not null then
-      return query select c.* from pgflow.read_claims(_claimed_runs, _claimed_steps, claimant) c;
+      return query select c.* from pgflow.read_claims(_claimed_runs, _claimed_steps) c;
     end if;
   end if;
   if _accepted is not null then

@@ -100,7 +100,7 @@ begin
     end loop;
   end if;
   if _claimed_runs is not null then
-    return query select c.* from pgflow.read_claims(_claimed_runs, _claimed_steps, claimant) c;
+    return query select c.* from pgflow.read_claims(_claimed_runs, _claimed_steps) c;
   end if;
   if _ready_at is not null then
     _row := null;
