@@ -136,12 +136,13 @@ async function run<Row>(
   }
 }
 
-/** Arrays as PostgreSQL reads them, in a fifth of the time that `pg` takes. */
+/** Arrays as PostgreSQL reads them: `pg` looks at each character of each element. */
 function toParameter(value: unknown): unknown {
   if (!Array.isArray(value)) return value;
   return `{${value.map((element) => (typeof element === 'string' ? quote(element) : (element ?? 'NULL'))).join(',')}}`;
 }
 
 function quote(text: string): string {
-  return /["\\]/.test(text) ? `"${text.replaceAll(/["\\]/g, '\\$&')}"` : `"${text}"`;
+  const isPlain = !text.includes('"') && !text.includes('\\');
+  return isPlain ? `"${text}"` : `"${text.replaceAll(/["\\]/g, '\\$&')}"`;
 }
