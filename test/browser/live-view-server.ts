@@ -29,10 +29,17 @@ export interface LiveViewServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Serves the live view on an empty database. `beat`: as the host has it. */
+export interface LiveViewOptions {
+  /** As the host has it. */
+  readonly beat?: number;
+  /** How many tasks run at once: few make a long run. Default 20. */
+  readonly concurrency?: number;
+}
+
+/** Serves the live view on an empty database. */
 export async function startLiveView(
   kind: DatabaseKind,
-  options: { beat?: number } = {},
+  { beat, concurrency = 20 }: LiveViewOptions = {},
 ): Promise<LiveViewServer> {
   const held = new HeldCount();
   const db = await createTestDatabase(kind);
@@ -41,13 +48,13 @@ export async function startLiveView(
     flows: [processOrder],
     jobs: [sendEmail],
     pubsub: countingPubSub(kind, held),
-    worker: { concurrency: 20 },
+    worker: { concurrency },
   });
   countHandles(pgflow, held);
   await pgflow.start();
 
   const server = createServer();
-  const host = serveOrderLive(server, pgflow, options);
+  const host = serveOrderLive(server, pgflow, { beat });
   held.countPages = () => host.pages;
   server.on('upgrade', (_request, stream) => {
     held.add('sockets', 1);

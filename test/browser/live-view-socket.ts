@@ -86,11 +86,13 @@ function upgrade(url: string, headers: Record<string, string>): Promise<{ socket
   });
 }
 
-/** Of what a server sends: no mask, and nothing here is longer than 65,535 bytes. */
+/** Of what a server sends: without a mask. Null while it is incomplete. */
 function firstFrame(bytes: Buffer): { opcode: number; payload: Buffer; end: number } | null {
-  if (bytes.length < 2 || (bytes[1] === 126 && bytes.length < 4)) return null;
-  const start = bytes[1] === 126 ? 4 : 2;
-  const end = start + (bytes[1] === 126 ? bytes.readUInt16BE(2) : bytes[1]!);
+  const start = bytes[1] === 127 ? 10 : bytes[1] === 126 ? 4 : 2;
+  if (bytes.length < start) return null;
+  const length =
+    start === 10 ? Number(bytes.readBigUInt64BE(2)) : start === 4 ? bytes.readUInt16BE(2) : bytes[1]!;
+  const end = start + length;
   if (bytes.length < end) return null;
   return { opcode: bytes[0]! & 0x0f, payload: bytes.subarray(start, end), end };
 }

@@ -1,5 +1,6 @@
+import { PgFlowError } from 'pgflow-live';
 import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { launchChromium, openPage } from '../harness/chromium.js';
 import { STARTING } from './example-server.js';
 import { keyPart, mounted, processOrder, runIdIn, shownRun } from './live-view-page.js';
@@ -107,15 +108,19 @@ test('a new start on a key drops the run before; clearing it leaves nothing, her
   await shownRun(page, 'order').waitFor();
   const first = await runIdIn(page, 'order');
 
-  await processOrder(page, 'gone-bank');
+  await processOrder(page, 'office-move');
   await page.locator(`[data-run]:not([data-run="${first}"])`).waitFor();
   await server.holds({ pages: 1, liveRuns: 1, topics: 1 });
-  expect(new URL(page.url()).searchParams.get('order')).toBe(await runIdIn(page, 'order'));
+  const second = await runIdIn(page, 'order');
+  expect(new URL(page.url()).searchParams.get('order')).toBe(second);
   await keyPart(page, 'order').getByRole('button', { name: 'Clear' }).click();
   await page.getByText('No order yet').waitFor();
 
   await server.holds({ pages: 1, liveRuns: 0, topics: 0 });
   expect(new URL(page.url()).search).toBe('');
+  for (const runId of [first, second]) {
+    expect((await server.pgflow.cancelRun(runId)).cancelled).toBe(true);
+  }
 });
 
 test('a visitor keeps what was unfolded while the run moves on', async () => {
@@ -144,6 +149,23 @@ test.each([
 
   await server.holds({ pages: 1, liveRuns: 0, topics: 0 });
   expect(tab.errors).toEqual([]);
+});
+
+test('a database that is away while the page mounts: it mounts again by itself', async () => {
+  const { runId } = await server.pgflow.startFlow('process_order', { orderId: 'breakfast' });
+  const away = new PgFlowError('DATABASE_UNAVAILABLE', 'It is away');
+  const track = vi.spyOn(server.pgflow, 'track').mockRejectedValueOnce(away);
+  const said = vi.spyOn(console, 'error').mockImplementation(() => {});
+  onTestFinished(() => {
+    track.mockRestore();
+    said.mockRestore();
+  });
+
+  await using tab = await openPage(browser, `${server.url}/?order=${runId}`);
+  await shownRun(tab.page, 'order', 'completed').waitFor();
+
+  expect(track).toHaveBeenCalledTimes(2);
+  expect(said).toHaveBeenCalledWith(away);
 });
 
 test('without JavaScript the page shows the run as of then', async () => {

@@ -61,13 +61,15 @@ export function serveView(server: Server, view: View, options: HostOptions = {})
     };
   });
 
-  const beating = setInterval(() => {
+  const checkPages = () => {
     for (const [socket, connection] of connections) {
       if (!connection.isAlive) socket.terminate();
       connection.isAlive = false;
       socket.send('{"beat":true}');
     }
-  }, beat);
+  };
+  // After what has arrived was read: in a busy process answers wait as long as the timer does.
+  const beating = setInterval(() => setImmediate(checkPages), beat);
 
   return {
     get pages() {
