@@ -7,7 +7,10 @@ import { createTestDatabase, type DatabaseKind } from '../harness/databases.js';
 /** Milliseconds that a server may need to be ready where the machine is busy; a fresh PGlite is the slowest. */
 export const STARTING = 120_000;
 
-/** The example as a process of its own, on data of its own. */
+/** A folder of `examples`. */
+type Example = 'process-order' | 'live-view';
+
+/** An example as a process of its own, on data of its own. */
 export interface ExampleServer extends AsyncDisposable {
   readonly url: string;
   /** The process that runs now. */
@@ -20,12 +23,15 @@ export interface ExampleServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Starts the example on an empty database and waits until it says that it is ready. */
-export async function startExample(kind: DatabaseKind): Promise<ExampleServer> {
+/** Starts an example on an empty database and waits until it says that it is ready. */
+export async function startExample(
+  kind: DatabaseKind,
+  example: Example = 'process-order',
+): Promise<ExampleServer> {
   const folder = mkdtempSync(join(tmpdir(), 'pgflow-example-'));
   const database = kind === 'postgres' ? await createTestDatabase('postgres') : undefined;
   const env = { DATABASE_URL: database?.url ?? '', NODE_ENV: undefined };
-  let child = startProgram(folder, { ...env, PORT: '0' });
+  let child = startProgram(folder, { ...env, PORT: '0' }, example);
   const close = async () => {
     await child.close();
     await database?.close();
@@ -40,7 +46,7 @@ export async function startExample(kind: DatabaseKind): Promise<ExampleServer> {
       },
       kill: () => child.close(),
       async startAgain() {
-        child = startProgram(folder, { ...env, PORT: new URL(url).port });
+        child = startProgram(folder, { ...env, PORT: new URL(url).port }, example);
         await readyUrl(child);
       },
       close,
@@ -53,8 +59,12 @@ export async function startExample(kind: DatabaseKind): Promise<ExampleServer> {
 }
 
 /** Starts the program in a folder: that is where `.pgflow/` will be. */
-export function startProgram(folder: string, env: Record<string, string | undefined>): Child {
-  return startChild('test/browser/fixtures/start-in.ts', { args: [folder], env });
+export function startProgram(
+  folder: string,
+  env: Record<string, string | undefined>,
+  example: Example = 'process-order',
+): Child {
+  return startChild('test/browser/fixtures/start-in.ts', { args: [folder, example], env });
 }
 
 export async function readyUrl(child: Child): Promise<string> {

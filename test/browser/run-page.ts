@@ -16,7 +16,7 @@ export interface ShownStep {
 export const startButton = (page: Page, title: string): Locator =>
   page.getByRole('button', { name: `Start ${title}` });
 
-export const stepRow = (page: Page, slug: string, status?: string): Locator =>
+export const stepRow = (page: Page | Locator, slug: string, status?: string): Locator =>
   page.locator(`[data-step="${slug}"]${status ? `[data-status="${status}"]` : ''}`);
 
 /** Resolves when the run has ended and the page shows it. */
@@ -25,8 +25,8 @@ export const finished = (page: Page): Promise<void> =>
 
 export const runIdOf = (page: Page): string => new URL(page.url()).pathname.split('/')[2]!;
 
-/** What the page shows now, in the order of its rows. */
-export function shownSteps(page: Page): Promise<ShownStep[]> {
+/** What the page, or a part of it, shows now, in the order of its rows. */
+export function shownSteps(page: Page | Locator): Promise<ShownStep[]> {
   return page.locator('[data-step]').evaluateAll((rows) =>
     rows.map((row) => {
       const numbers = (text: string | null | undefined) => text?.match(/\d+/g)?.map(Number);
@@ -99,7 +99,7 @@ const RANKS = ['created', 'started', 'completed'];
 export function onlyAdvances(moments: readonly Moment[]): boolean {
   return moments.every((moment, index) => {
     const before = moments[index - 1];
-    return before === undefined || Object.keys(moment).every((step) => isAfter(before[step]!, moment[step]!));
+    return Object.keys(moment).every((step) => !before?.[step] || isAfter(before[step], moment[step]!));
   });
 }
 
