@@ -30,9 +30,10 @@ export interface PostgresPubSub {
 
 /**
  * Pubsub over PostgreSQL's LISTEN and NOTIFY: one listening connection per process, whatever the number
- * of topics. It is tested at start (a transaction pooler breaks it: one warning, and watchers poll),
- * checked every 15 s, opened again when it is lost. What is published goes out at once, then at
- * most every 10 ms, many messages in one notification. Subscribers of this process get it without the way round.
+ * of topics. It is tested at start (a transaction pooler breaks it: one warning, watchers poll, and it is tested again
+ * each minute), checked every 15 s, opened again when it is lost or its session was reset. What is published goes out at
+ * once, then at most every 10 ms, many messages in one notification over one connection. Subscribers of this process
+ * get it without the way round.
  *
  * @example
  * await createPgFlow({ database: process.env.DATABASE_URL, pubsub: postgresPubSub({ payload: 'hint' }) });
@@ -52,6 +53,8 @@ interface Envelope {
 type Mode = 'idle' | 'connecting' | 'listening' | 'deaf' | 'lost' | 'closed';
 
 const PING_INTERVAL = 15_000;
+/** Behind a pooler each look is a failure, and most often a new connection. */
+const DEAF_INTERVAL = 60_000;
 const PATIENCE = 5_000;
 const LONGEST_BACKOFF = 10_000;
 
@@ -219,7 +222,8 @@ class NotifyPubSub implements PubSub {
   }
 
   #scheduleCheck(listener: ChannelListener): void {
-    if (this.#listener === listener) this.#schedule(PING_INTERVAL, () => this.#check(listener));
+    if (this.#listener !== listener) return;
+    this.#schedule(this.#mode === 'deaf' ? DEAF_INTERVAL : PING_INTERVAL, () => this.#check(listener));
   }
 
   async #check(listener: ChannelListener): Promise<void> {

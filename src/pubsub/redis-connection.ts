@@ -17,7 +17,7 @@ export type ConnectionMode = 'idle' | 'connecting' | 'ready' | 'lost' | 'closed'
 const CHECK_INTERVAL = 15_000;
 /** How long a command waits for its answer, and closing for the socket. */
 const PATIENCE = 5_000;
-const LONGEST_BACKOFF = 10_000;
+const LONGEST_BACKOFF = 5_000;
 
 /**
  * One connection of ours to Redis: opened with the first command, looked after while it is needed.
@@ -35,6 +35,8 @@ export class RedisConnection {
   #endOpening: () => void = () => {};
   #timer: NodeJS.Timeout | undefined;
   #wasUsed = false;
+  /** Whether the socket keeps the process alive, as each does when it is new. */
+  #keepsAlive = true;
   #failures = 0;
   #cause: unknown;
 
@@ -73,9 +75,18 @@ export class RedisConnection {
 
   /** Whether it is needed may have changed. */
   adjust(): void {
-    const stream = this.#redis?.stream;
-    if (this.#pending.size > 0 || this.#ports.isNeeded()) stream?.ref();
-    else if (this.#mode === 'ready') stream?.unref();
+    const keepsAlive = this.#pending.size > 0 || this.#ports.isNeeded();
+    if (this.#mode !== 'ready' || keepsAlive === this.#keepsAlive) return;
+    this.#keepsAlive = keepsAlive;
+    const { stream } = this.#redis!;
+    if (keepsAlive) stream.ref();
+    else stream.unref();
+  }
+
+  /** Tries again at once if it is lost: Redis is known to be back. */
+  retry(): void {
+    if (this.#mode === 'lost' && this.#redis?.status === 'reconnecting')
+      this.#redis.connect().catch(() => {});
   }
 
   /** Waits for the answers under way. */
@@ -181,6 +192,7 @@ export class RedisConnection {
     if (mode === 'ready' && redis) {
       this.#failures = 0;
       this.#cause = undefined;
+      this.#keepsAlive = true;
       this.#scheduleCheck(redis);
       this.adjust();
     }
@@ -201,6 +213,7 @@ const OPTIONS: RedisOptions = {
   maxRetriesPerRequest: 0,
   commandTimeout: PATIENCE,
   connectTimeout: PATIENCE,
+  disconnectTimeout: 100,
   keyPrefix: '',
   connectionName: 'pgflow-live',
 };

@@ -15,7 +15,7 @@ export interface RedisPubSubOptions {
  * Pubsub over Redis, for processes that have one anyway or whose database stands behind a transaction pooler.
  *
  * One connection listens and one sends, per process, whatever the number of topics; they are opened with the first use,
- * and ended after a while without any. A lost one is opened again, later and later up to 10 s, and all subscriptions come
+ * and ended after a while without any. A lost one is opened again, later and later up to 5 s, and all subscriptions come
  * back before `onConnection` says true. While Redis is away `publish` rejects with `UNREACHABLE` at once: nothing is kept
  * for later. A message of more than 512 KiB is refused with `LIMIT_EXCEEDED`: Redis ends subscribers that lag behind by 8 MB.
  *
@@ -70,7 +70,7 @@ class RedisPubSub implements PubSub {
       create: (own) => create(given, { ...own, enableAutoPipelining: true }),
       prepare: async () => {},
       isNeeded: () => false,
-      onMode: (mode) => mode === 'lost' && this.#warn(this.#sending.cause),
+      onMode: (mode) => this.#onSending(mode),
     });
   }
 
@@ -178,12 +178,18 @@ class RedisPubSub implements PubSub {
   #onListening(mode: ConnectionMode): void {
     if (mode === 'lost') this.#warn(this.#listening.cause);
     // Channels of those who subscribed after the last round of asking, and were told that it is lost.
+    if (mode === 'ready') this.#sending.retry();
     const late = mode === 'ready' ? this.#closed() : [];
     for (const [name, channel] of late) this.#ask(name, channel).catch(() => {});
     const connected = mode !== 'lost';
     if (connected === this.#connected || this.#mode === 'closed') return;
     this.#connected = connected;
     for (const watcher of [...this.#watchers]) callWatcher(watcher, connected);
+  }
+
+  #onSending(mode: ConnectionMode): void {
+    if (mode === 'lost') this.#warn(this.#sending.cause);
+    if (mode === 'ready') this.#listening.retry();
   }
 
   #warn(cause: unknown): void {
