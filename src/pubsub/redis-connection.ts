@@ -4,14 +4,14 @@ import { PgFlowError } from '../errors.js';
 export interface RedisConnectionPorts {
   /** A client of our own, with these options whatever else it has. */
   create(options: RedisOptions): Redis;
-  /** Puts a fresh connection in order before it counts as ready; what it throws ends that connection. */
+  /** Puts a new connection in order before it counts as ready; when it fails, the connection is given up. */
   prepare(redis: Redis): Promise<void>;
   /** Whether it must stay open although nothing is sent. */
   isNeeded(): boolean;
   onMode(mode: ConnectionMode): void;
 }
 
-export type ConnectionMode = 'idle' | 'connecting' | 'ready' | 'lost' | 'closed';
+export type ConnectionMode = 'idle' | 'connecting' | 'preparing' | 'ready' | 'lost' | 'closed';
 
 /** Milliseconds between two looks whether it answers, and is needed. */
 const CHECK_INTERVAL = 15_000;
@@ -22,9 +22,10 @@ const LONGEST_BACKOFF = 5_000;
 /**
  * One connection of ours to Redis: opened with the first command, looked after while it is needed.
  *
- * Modes: `idle → connecting → ready | lost`, `ready ⇄ lost`, from these to `idle` when nobody needs it, from any to `closed`.
- * In `lost` ioredis tries again, and commands are refused at once: nothing is queued for later. It keeps the
- * process alive only while it is needed or an answer is awaited.
+ * Modes: `idle → connecting → preparing → ready`, from these to `lost`, `lost → preparing`, `ready | lost → idle` when nobody
+ * needs it, from any to `closed`. Commands are sent in `preparing` and `ready`, wait in `connecting`, and are refused at
+ * once in `lost`, where ioredis tries again: nothing is queued for later. It keeps the process alive only while it
+ * is needed or an answer is awaited.
  */
 export class RedisConnection {
   #mode: ConnectionMode = 'idle';
@@ -98,7 +99,8 @@ export class RedisConnection {
   }
 
   async #send<T>(command: (redis: Redis) => Promise<T>): Promise<T> {
-    if (this.#mode !== 'ready' || !this.#redis) throw unreachable(this.#cause);
+    const isOpen = this.#mode === 'ready' || this.#mode === 'preparing';
+    if (!isOpen || !this.#redis) throw unreachable(this.#cause);
     try {
       return await command(this.#redis);
     } catch (error) {
@@ -127,9 +129,12 @@ export class RedisConnection {
 
   async #prepare(redis: Redis): Promise<void> {
     const { stream } = redis;
+    if (this.#redis !== redis) return;
+    this.#enter('preparing');
     try {
       await this.#ports.prepare(redis);
-      if (this.#redis === redis && redis.stream === stream && redis.status === 'ready') this.#enter('ready');
+      if (this.#redis === redis && redis.stream === stream && this.#mode === 'preparing')
+        this.#enter('ready');
     } catch (error) {
       this.#cause = error;
       stream.destroy();
@@ -188,7 +193,7 @@ export class RedisConnection {
       this.#opened = new Promise((resolve) => {
         this.#endOpening = resolve;
       });
-    } else this.#endOpening();
+    } else if (mode !== 'preparing') this.#endOpening();
     if (mode === 'ready' && redis) {
       this.#failures = 0;
       this.#cause = undefined;

@@ -151,19 +151,17 @@ class RedisPubSub implements PubSub {
     });
   }
 
-  /** On a new connection. What comes while it asks is in its next round. */
+  /** On a new connection. Who comes while it asks, asks too. */
   async #askAll(redis: Redis): Promise<void> {
-    for (const channel of this.#channels.values()) channel.isOpen = false;
-    for (let closed = this.#closed(); closed.length > 0; closed = this.#closed()) {
-      await redis.subscribe(...closed.map(([name]) => name));
-      for (const [, channel] of closed) channel.isOpen = true;
-      const stopped = closed.flatMap(([name]) => (this.#channels.has(name) ? [] : [name]));
-      if (stopped.length > 0) await redis.unsubscribe(...stopped);
+    const all = [...this.#channels];
+    for (const [, channel] of all) channel.isOpen = false;
+    for (let first = 0; first < all.length; first += CHUNK) {
+      const chunk = all
+        .slice(first, first + CHUNK)
+        .filter(([name, channel]) => this.#channels.get(name) === channel);
+      if (chunk.length > 0) await redis.subscribe(...chunk.map(([name]) => name));
+      for (const [, channel] of chunk) channel.isOpen = true;
     }
-  }
-
-  #closed(): [string, Channel][] {
-    return [...this.#channels].filter(([, channel]) => !channel.isOpen).slice(0, CHUNK);
   }
 
   #stop(name: string, channel: Channel, subscriber: Subscriber): void {
@@ -177,11 +175,8 @@ class RedisPubSub implements PubSub {
 
   #onListening(mode: ConnectionMode): void {
     if (mode === 'lost') this.#warn(this.#listening.cause);
-    // Channels of those who subscribed after the last round of asking, and were told that it is lost.
     if (mode === 'ready') this.#sending.retry();
-    const late = mode === 'ready' ? this.#closed() : [];
-    for (const [name, channel] of late) this.#ask(name, channel).catch(() => {});
-    const connected = mode !== 'lost';
+    const connected = mode === 'preparing' ? this.#connected : mode !== 'lost';
     if (connected === this.#connected || this.#mode === 'closed') return;
     this.#connected = connected;
     for (const watcher of [...this.#watchers]) callWatcher(watcher, connected);

@@ -114,6 +114,22 @@ describe('its connections', () => {
     await expect.poll(() => heard.mock.calls).toEqual([['before'], ['after']]);
   });
 
+  test('five thousand subscriptions are back before it says so', async () => {
+    const [bus, other] = [openBus(), openBus()];
+    const heard = new Set<unknown>();
+    const topics = Array.from({ length: 5000 }, (_, i) => `topic ${i}`);
+    await Promise.all(topics.map((topic) => bus.subscribe(topic, (message) => heard.add(message))));
+    await sends(other);
+    const published = new Promise((resolve, reject) => {
+      bus.onConnection!((connected) => {
+        if (connected) Promise.all(topics.map((topic) => other.publish(topic, topic))).then(resolve, reject);
+      });
+    });
+    await server.cutClients('pubsub');
+    await published;
+    await expect.poll(() => heard.size).toBe(topics.length);
+  });
+
   test('one that neither answers nor fails is found out and replaced', async () => {
     const proxy = await startTcpProxy(Number(new URL(server.url).port));
     onTestFinished(() => proxy.close());

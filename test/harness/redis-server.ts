@@ -16,8 +16,8 @@ export interface RedisServer extends AsyncDisposable {
   start(): Promise<void>;
   /** The connections of clients, but for the one that asks. */
   clients(): Promise<string[]>;
-  /** Cuts all of them off. */
-  cutClients(): Promise<void>;
+  /** Cuts all of them off, or those of one type. */
+  cutClients(type?: 'normal' | 'pubsub'): Promise<void>;
   /** Ends it. Idempotent. */
   close(): Promise<void>;
 }
@@ -66,9 +66,9 @@ export async function startRedis(path = findProgram(PLACES)): Promise<RedisServe
           .split('\n');
         return list.filter((client) => !client.includes('name=admin'));
       }),
-    cutClients: () =>
+    cutClients: (only) =>
       ask(async (admin) => {
-        for (const type of ['normal', 'pubsub']) {
+        for (const type of only ? [only] : ['normal', 'pubsub']) {
           await admin.call('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes');
         }
       }),
