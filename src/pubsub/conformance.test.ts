@@ -79,7 +79,8 @@ describe('the suite goes red for a bus that', () => {
     ],
     'goes on when it is closed': [() => ({ close: async () => {} }), 'CLOSED'],
     'leaves a timer': [
-      () => ({ close: async () => void setTimeout(() => {}, 5000) }), // Timer: what the suite has to find.
+      // Timer: what the suite has to find.
+      () => ({ close: async () => void setTimeout(() => {}, 5000) }),
       'nothing open',
     ],
   };

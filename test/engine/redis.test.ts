@@ -45,11 +45,19 @@ async function sends(bus: PubSub, topic = 'any', message: unknown = null): Promi
 }
 
 describe('redisPubSub does what every bus does', () => {
-  const cases = pubsubConformance({
-    open: async () => [redisPubSub(server.url), redisPubSub(server.url)],
-    cut: () => server.cutClients(),
+  const ways = {
+    'given a URL': () => redisPubSub(server.url),
+    // ioredis 5, and older servers, speak RESP2 only: a connection that listens takes few commands then.
+    'given an instance that speaks RESP2': () =>
+      redisPubSub(new Redis(server.url, { protocol: 2, lazyConnect: true })),
+  };
+  describe.each(Object.entries(ways))('%s', (_, open) => {
+    const cases = pubsubConformance({
+      open: async () => [open(), open()],
+      cut: () => server.cutClients(),
+    });
+    test.each(cases)('$name', ({ run }) => run());
   });
-  test.each(cases)('$name', ({ run }) => run());
 });
 
 describe('its connections', () => {
@@ -129,6 +137,40 @@ describe('its connections', () => {
     await published;
     await expect.poll(() => heard.size).toBe(topics.length);
   });
+
+  test.each([2, 3] as const)(
+    'are looked after: kept while they are used, ended when they are not (RESP%s)',
+    async (protocol) => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      onTestFinished(() => void vi.useRealTimers());
+      const bus = redisPubSub(new Redis(server.url, { protocol, lazyConnect: true }));
+      onTestFinished(() => bus.close());
+      const told = vi.fn();
+      bus.onConnection!(told);
+      const stop = await bus.subscribe('a', () => {});
+      const idsOf = async () => (await server.clients()).map((client) => client.split(' ')[0]).toSorted();
+      await bus.publish('a', 0);
+      const ids = await idsOf();
+      for (let i = 1; i <= 4; i++) {
+        await vi.advanceTimersByTimeAsync(16_000);
+        await bus.publish('a', i);
+        await (await bus.subscribe('b', () => {}))();
+      }
+      expect(await idsOf()).toEqual(ids);
+      stop();
+      for (let i = 0; i < 4; i++) {
+        await vi.advanceTimersByTimeAsync(16_000);
+        await server.clients();
+      }
+      vi.useRealTimers();
+      await expect.poll(() => server.clients()).toEqual([]);
+      expect(told).not.toHaveBeenCalled();
+      const heard = vi.fn();
+      await bus.subscribe('a', heard);
+      await bus.publish('a', 'again');
+      await expect.poll(() => heard.mock.calls).toEqual([['again']]);
+    },
+  );
 
   test('one that neither answers nor fails is found out and replaced', async () => {
     const proxy = await startTcpProxy(Number(new URL(server.url).port));
