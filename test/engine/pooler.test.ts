@@ -33,12 +33,16 @@ async function startBouncer(settings?: Record<string, string>) {
 }
 
 describe('createPgFlow through a pooler of transactions', () => {
-  const [a, b] = [scripted(), scripted()];
-  const flow = defineFlow({ slug: 'order' })
-    .step('a', a.handler)
-    .map('b', { over: 'a' as never }, b.handler);
+  function createOrder() {
+    const [a, b] = [scripted(), scripted()];
+    const flow = defineFlow({ slug: 'order' })
+      .step('a', a.handler)
+      .map('b', { over: 'a' as never }, b.handler);
+    return { a, b, flow };
+  }
 
   test('warns once, and runs are executed, watched and cancelled as ever', MINUTES, async () => {
+    const { a, b, flow } = createOrder();
     const bouncer = await startBouncer();
     const world = await createWorld('postgres', { flows: [flow], worker: false });
     const database = bouncer.through(world.db.url!);
@@ -63,6 +67,7 @@ describe('createPgFlow through a pooler of transactions', () => {
   });
 
   test('another bus makes runs live behind it', MINUTES, async () => {
+    const { a, flow } = createOrder();
     const bouncer = await startBouncer();
     const world = await createWorld('postgres', { flows: [flow], worker: false });
     const database = bouncer.through(world.db.url!);
@@ -79,6 +84,7 @@ describe('createPgFlow through a pooler of transactions', () => {
   });
 
   test('a direct connection, or a pooler of sessions, warns of nothing', MINUTES, async () => {
+    const { a, flow } = createOrder();
     const bouncer = await startBouncer({ pool_mode: 'session', default_pool_size: '20' });
     const world = await createWorld('postgres', { flows: [flow] });
     const there = await world.open({ database: bouncer.through(world.db.url!), worker: false });

@@ -1,5 +1,5 @@
 /** PostgreSQL as the bus: its connections really cut. */
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { defineFlow } from '../../src/flow/define-flow.js';
 import { pubsubConformance } from '../../src/testing/pubsub-conformance.js';
 import { createTestDatabase, type TestDatabase } from '../harness/databases.js';
@@ -22,6 +22,34 @@ describe('postgresPubSub does what every bus does', () => {
     cut: () => db.query(`select pg_terminate_backend(pid) ${LISTENERS}`),
   });
   test.each(cases)('$name', ({ run }) => run());
+
+  test('a connection that neither answers nor fails is found out and replaced', async () => {
+    const url = new URL(db.url!);
+    const proxy = await startTcpProxy(Number(url.port || 5432), url.hostname);
+    onTestFinished(() => proxy.close());
+    url.host = `127.0.0.1:${proxy.port}`;
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const bus = await openPostgresBus(db.url!, url.href);
+    onTestFinished(() => bus.close());
+    const told: boolean[] = [];
+    bus.onConnection!((connected) => told.push(connected));
+    const heard = vi.fn();
+    await bus.subscribe('a', heard);
+
+    proxy.freeze({ only: 'current' });
+    // The next ping, and its patience.
+    await vi.advanceTimersByTimeAsync(15_000);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(told).toEqual([false]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    vi.useRealTimers();
+    await expect.poll(() => told).toEqual([false, true]);
+    const other = await openPostgresBus(db.url!);
+    onTestFinished(() => other.close());
+    await other.publish('a', 'after');
+    await expect.poll(() => heard.mock.calls).toEqual([['after']]);
+  });
 
   test('one connection listens, whatever the number of topics', async () => {
     const bus = await openPostgresBus(db.url!);

@@ -187,8 +187,13 @@ describe('its connections', () => {
     // The next look, and its patience.
     await vi.advanceTimersByTimeAsync(15_000);
     await vi.advanceTimersByTimeAsync(5_000);
+    expect(told).toEqual([false]);
+    await vi.advanceTimersByTimeAsync(1_000);
     vi.useRealTimers();
-    await expect.poll(() => told).toContain(false);
+    await expect.poll(() => told).toEqual([false, true]);
+    const other = openBus();
+    await other.publish('a', 'after');
+    await expect.poll(() => heard.mock.calls).toEqual([['after']]);
   });
 });
 

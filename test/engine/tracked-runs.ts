@@ -8,13 +8,13 @@ import { type PubSub, topicsOf } from '../../src/pubsub/pubsub.js';
 
 const SCHEMA = 'pgflow';
 
-/** The Postgres bus of one more process. Closing it closes its database. */
-export async function openPostgresBus(url: string): Promise<PubSub> {
-  const database = await openDatabase(url);
+/** The Postgres bus of one more process, which may listen by another way. Closing it closes its databases. */
+export async function openPostgresBus(url: string, listeningUrl = url): Promise<PubSub> {
+  const [database, listening] = [await openDatabase(url), await openDatabase(listeningUrl)];
   const store = new Store(database, SCHEMA);
   const bus = postgresPubSub().open({
     notify: (payloads) => store.notify(payloads),
-    listen: (onPayload, onLost) => database.listen(SCHEMA, onPayload, onLost),
+    listen: (onPayload, onLost) => listening.listen(SCHEMA, onPayload, onLost),
   });
   return {
     publish: (topic, message) => bus.publish(topic, message),
@@ -22,7 +22,7 @@ export async function openPostgresBus(url: string): Promise<PubSub> {
     onConnection: (fn) => bus.onConnection!(fn),
     async close() {
       await bus.close();
-      await database.close();
+      await Promise.all([database.close(), listening.close()]);
     },
   };
 }
