@@ -51,6 +51,7 @@ async function benchEngines(databases: Databases, options: Options): Promise<voi
   const [load = 0] = loadavg();
   const redis = needsRedis ? await startRedis() : null;
   try {
+    await fillDatabases(databases, options);
     const results: Result[] = [];
     const commits = new Map<number, number>();
     for (let round = 1; round <= options.rounds; round += 1) {
@@ -67,6 +68,13 @@ async function benchEngines(databases: Databases, options: Options): Promise<voi
     if (results.some(({ figures }) => figures === null)) process.exitCode = 1;
   } finally {
     await redis?.remove();
+  }
+}
+
+/** Before the first round, so that no measurement runs in the wake of it. */
+async function fillDatabases(databases: Databases, options: Options): Promise<void> {
+  for (const condition of new Set(planRound(options, 1).map((measurement) => measurement.condition))) {
+    if (isFilled(condition)) await databases.filled(condition, options.quick ? QUICK_SHARE : 1);
   }
 }
 
