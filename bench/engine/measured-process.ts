@@ -63,11 +63,11 @@ export async function runMeasured(
     said.push(`Given up after ${limit} s.`);
     endGroup(pid);
   }, limit * 1000);
-  const [code] = await once(child, 'close');
+  const [code, signal] = await once(child, 'close');
   clearTimeout(timer);
   endGroup(pid);
   running.delete(pid);
-  if (code !== 0) throw new Error(`${program} failed:\n${said.slice(-15).join('\n')}`);
+  if (code !== 0) throw new Error(`${program} ended with ${code ?? signal}:\n${said.slice(-15).join('\n')}`);
   return figures;
 }
 
