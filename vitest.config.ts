@@ -12,7 +12,7 @@ export default defineConfig({
     allowOnly: false,
     teardownTimeout: PATIENCE,
     projects: [
-      project('unit', { include: ['src/**/*.test.{ts,tsx}', 'scripts/**/*.test.ts'] }),
+      project('unit', { include: ['src/**/*.test.{ts,tsx}', '{scripts,bench}/**/*.test.ts'] }),
       project('types', {
         include: [],
         typecheck: {

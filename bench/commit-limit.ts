@@ -4,6 +4,8 @@ import { callConcurrently, timed } from './measure.js';
 /** What this machine's PostgreSQL commits at most, one row each: the ceiling that the other figures are held against. */
 export async function measureCommits(url: string, connections: number, commits: number): Promise<number> {
   const pool = new pg.Pool({ connectionString: url, max: connections });
+  // `end` does not wait for the server's side: the database may be dropped while it still says goodbye.
+  pool.on('error', () => {});
   try {
     await pool.query(
       'drop table if exists bench_commits; create table bench_commits (id bigint primary key, note text)',

@@ -1,0 +1,4 @@
+import { perform } from '../measured/perform.js';
+import { openOurs } from './driver.js';
+
+await perform(openOurs);
