@@ -21,10 +21,23 @@ begin
   for _row.run_id, _row.step_index, _row.task_index, _row.handler_id, _row.claim, _row.attempt, _row.started_at,
     _row.available_at, _row.item, _row.timeout, _row.root_run_id, _row.input, _row.deps in
     with due as materialized (
-      select t.ctid as tid, t.available_at from pgflow.step_tasks t
-      where t.available_at <= _now and t.handler_id = any (handler_ids)
-      order by t.available_at
-      limit batch for no key update skip locked
+      select t.tid, t.available_at
+      from (
+        -- More than asked for, since others may be claiming the first of them.
+        select q.tid, q.available_at
+        from unnest(handler_ids) h(handler_id)
+        cross join lateral (
+          select t.ctid as tid, t.available_at from pgflow.step_tasks t
+          where t.handler_id = h.handler_id and t.available_at <= _now
+          order by t.available_at limit batch * 4
+        ) q
+        order by q.available_at limit batch * 4
+      ) q
+      cross join lateral (
+        select q.tid, t.available_at from pgflow.step_tasks t
+        where t.ctid = q.tid and t.available_at <= _now for no key update skip locked
+      ) t
+      limit batch
     ), claimed as (
       update pgflow.step_tasks t set status = 'started', attempt = t.attempt + 1, claim = t.claim + 1,
         worker_id = claimant, started_at = _now, available_at = null

@@ -122,7 +122,7 @@ create table pgflow.step_tasks (
 ) with (fillfactor = 70);
 
 -- The queue. Not on `status`: an index there would make every later update of the row a cold one.
-create index step_tasks_queue on pgflow.step_tasks (available_at, handler_id) where available_at is not null;
+create index step_tasks_queue on pgflow.step_tasks (handler_id, available_at) where available_at is not null;
 -- For the rescue of a dead worker's tasks. Settling leaves worker_id as it is, for the same reason.
 create index step_tasks_worker on pgflow.step_tasks (worker_id) where worker_id is not null;
 
