@@ -48,6 +48,7 @@ export class Runtime implements PgFlow {
   readonly #healthCheck: HealthCheck;
   /** The buses that told that their messages get lost. */
   readonly #deaf = new Set<PubSub>();
+  readonly #stopListening: (() => void)[] = [];
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -81,7 +82,11 @@ export class Runtime implements PgFlow {
     this.#maintenance = new Maintenance(database, schema);
     this.#healthCheck = new HealthCheck(database, schema);
     for (const bus of new Set([this.#notifications, this.#pubsub])) {
-      bus.onConnection?.((connected) => void (connected ? this.#deaf.delete(bus) : this.#deaf.add(bus)));
+      const stop = bus.onConnection?.((connected) => {
+        if (connected) this.#deaf.delete(bus);
+        else this.#deaf.add(bus);
+      });
+      if (stop) this.#stopListening.push(stop);
     }
   }
 
@@ -230,6 +235,7 @@ export class Runtime implements PgFlow {
     await this.#starting?.catch(() => {});
     await this.#worker?.stop(grace);
     this.#tracker.close();
+    for (const stop of this.#stopListening) stop();
     if (this.#ownsPubSub) await this.#pubsub.close();
     await this.#notifications.close();
     await this.#database.close();

@@ -16,6 +16,23 @@ const probe = defineFlow({ slug: 'probe' }).step('only', () => 1);
 const worker = { pollInterval: 3600 };
 
 describeEachDatabase('time', (kind) => {
+  test('next-due: null when nothing is queued, so that an idle worker asks no more; else the seconds until then', async () => {
+    const flow = defineFlow({ slug: 'order' }).step('only', () => 1);
+    const world = await createWorld(kind, { flows: [flow], worker: false });
+    const nextDue = async () =>
+      (
+        await world.db.query('select pgflow.next_due(array(select handler_id from pgflow.handlers)) as due')
+      )[0]!.due;
+
+    expect(await nextDue()).toBeNull();
+    await world.pgflow.startFlow(flow, {}, { delay: 3600 });
+    const later = await nextDue();
+    await world.pgflow.startFlow(flow, {});
+
+    expect(later).toBeGreaterThan(3000);
+    expect(await nextDue()).toBe(0);
+  });
+
   test("start-delay: a delayed step's task is not claimed before its time; other roots run at once", async () => {
     const [late, root] = [scripted(), scripted()];
     const flow = defineFlow({ slug: 'delayed' })

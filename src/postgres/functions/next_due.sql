@@ -6,12 +6,13 @@ set plan_cache_mode = force_generic_plan
 as $$
 begin
   return (
-    select greatest(extract(epoch from min(q.available_at) - pgflow.now()), 0)::float8
+    select greatest(extract(epoch from q.available_at - pgflow.now()), 0)::float8
     from unnest(handler_ids) h(handler_id)
     cross join lateral (
       select t.available_at from pgflow.step_tasks t
       where t.handler_id = h.handler_id and t.available_at is not null
       order by t.available_at limit 1
     ) q
+    order by q.available_at limit 1   -- no row, so null, when none is queued: `greatest` would make 0 of it
   );
 end $$;
