@@ -10,6 +10,14 @@ export interface RunError {
   readonly message: string;
 }
 
+/** How far a step is, as its handler said last. */
+export interface StepProgress {
+  /** From 0 to 1. Of a map: the mean over all its tasks, a completed one counting 1, when one of them said something last. */
+  readonly fraction: number;
+  /** What was said with it; null when nothing was. Of a map: by whichever task spoke last. */
+  readonly note: string | null;
+}
+
 /** One step of one run, as of the run's `seq`. Immutable. Times are the database's. */
 export interface StepState<Slug extends string = string, Output = unknown> {
   readonly stepSlug: Slug;
@@ -27,6 +35,8 @@ export interface StepState<Slug extends string = string, Output = unknown> {
   /** The last error while it retries or when it has failed; null once completed. */
   readonly errorMessage: string | null;
   readonly skipReason: string | null;
+  /** What its handler said last of how far it is; null until it says so, and again when an attempt of a single step is retried. */
+  readonly progress: StepProgress | null;
   readonly createdAt: Date;
   readonly startedAt: Date | null;
   readonly completedAt: Date | null;
