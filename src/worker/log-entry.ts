@@ -26,7 +26,11 @@ const ROUNDING = 1e-6;
  */
 export function readProgress(fraction: unknown, note: unknown): StepProgress {
   if (typeof fraction !== 'number' || !(fraction >= -ROUNDING && fraction <= 1 + ROUNDING)) {
-    throw invalid('fraction', `takes a number from 0 to 1, not ${shown(fraction)}`, 'progress(fraction, note)');
+    throw invalid(
+      'fraction',
+      `takes a number from 0 to 1, not ${shown(fraction)}`,
+      'progress(fraction, note)',
+    );
   }
   if (note !== undefined && note !== null && typeof note !== 'string') {
     throw invalid('note', `takes a text as its note, not ${shown(note)}`, 'progress(fraction, note)');
@@ -47,7 +51,7 @@ export function readEntry(message: unknown, fields: unknown): LogEntry {
   if (typeof message !== 'string') {
     throw invalid('message', `takes a text, not ${shown(message)}`, 'log(message, fields)');
   }
-  if (fields !== undefined && (typeof fields !== 'object' || Array.isArray(fields))) {
+  if (fields !== undefined && (typeof fields !== 'object' || fields === null || Array.isArray(fields))) {
     throw invalid('fields', `takes an object as its fields, not ${shown(fields)}`, 'log(message, fields)');
   }
   return { message: storableText(message, LONGEST_MESSAGE), fields: fields ? fieldsText(fields) : null };

@@ -198,7 +198,7 @@ function factsOf(
   const { taskIndex, attempt } = execution.task;
   const task = { stepSlug: execution.handler.step.slug, taskIndex, attempt };
   const facts: TaskFact[] = [];
-  facts.push(...beginOf(execution));
+  if (!execution.told) facts.push(beginOf(execution));
   if (failed) {
     const { error, retryAt } = failed;
     facts.push({ type: 'task_failed', ...task, at, error, willRetry: retryAt !== null, retryAt });
@@ -208,14 +208,11 @@ function factsOf(
   return facts;
 }
 
-/** That it began, if no change has told it yet; this one does. */
-export function beginOf(execution: Execution): TaskFact[] {
-  if (execution.told) return [];
+/** That it began, for the first change that tells of it. */
+export function beginOf(execution: Execution): TaskFact {
   execution.told = true;
   const { taskIndex, attempt, startedAt } = execution.task;
-  return [
-    { type: 'task_started', stepSlug: execution.handler.step.slug, taskIndex, attempt, at: startedAt },
-  ];
+  return { type: 'task_started', stepSlug: execution.handler.step.slug, taskIndex, attempt, at: startedAt };
 }
 
 /** Serialization failure, deadlock, lock timeout, statement timeout. */

@@ -159,16 +159,16 @@ function toTell({ execution: { task }, progress, logs }: Tell, now: number) {
   };
 }
 
-/** Whole milliseconds, as the engine's times are. */
+/** Whole milliseconds, as the engine's times are; rounded down, so that nothing was said before its task began. */
 function ageOf(saidAt: number, now: number): number {
-  return Math.round(now - saidAt);
+  return Math.floor(now - saidAt);
 }
 
 function factsOf({ execution, logs }: Tell, at: Date, now: number): TaskFact[] {
   const { taskIndex, attempt } = execution.task;
   const stepSlug = execution.handler.step.slug;
   return [
-    ...beginOf(execution),
+    ...(execution.told ? [] : [beginOf(execution)]),
     ...logs.map(({ saidAt, message, fields }): TaskFact => {
       const saidThen = new Date(at.getTime() - ageOf(saidAt, now));
       return {

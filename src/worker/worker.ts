@@ -133,7 +133,10 @@ export class Worker {
       for (const execution of this.#active) execution.giveUp('stopping');
       await this.#drain(PATIENCE);
     }
-    await within(PATIENCE, Promise.all([this.#teller.close(), this.#settler.close(), this.#lease.end(), this.#rescuing]));
+    await within(
+      PATIENCE,
+      Promise.all([this.#teller.close(), this.#settler.close(), this.#lease.end(), this.#rescuing]),
+    );
     // What could not be told to the database is rescued when the lease ends.
     if (this.#held.size === 0) await within(PATIENCE, this.#ports.store.removeWorker(this.#lease.workerId));
     this.#enter('stopped');
