@@ -100,8 +100,8 @@ export interface StepContext<Input = any, Deps = any> {
    * Keeps a line, with fields as JSON, for `pgflow.getLogs(runId)` and who watches `task_logged`. Returns at once and never
    * fails for the database; stored within a quarter of a second, at the latest before the attempt's end is. An attempt
    * keeps 1,000 entries, then one that counts the others; an entry has 4,000 characters of text and as many of fields.
-   * What is longer is cut or left out, and what JSON cannot hold is replaced by why it can't. Once the attempt has ended it does
-   * nothing.
+   * What is longer is cut or left out, and what JSON cannot hold is replaced by why it can't. Once the attempt has ended
+   * it does nothing.
    *
    * @throws {PgFlowError} `INVALID_INPUT` when `message` is no text, or `fields` no object.
    * @example

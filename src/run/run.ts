@@ -12,7 +12,7 @@ export interface RunError {
 
 /** How far a step is, as its handler said last. */
 export interface StepProgress {
-  /** From 0 to 1. Of a map: the mean over all its tasks, a completed one counting 1, when one of them said something last. */
+  /** From 0 to 1. Of a map: the mean over all its tasks when one last spoke, a completed one counting 1. */
   readonly fraction: number;
   /** What was said with it; null when nothing was. Of a map: by whichever task spoke last. */
   readonly note: string | null;
@@ -35,7 +35,7 @@ export interface StepState<Slug extends string = string, Output = unknown> {
   /** The last error while it retries or when it has failed; null once completed. */
   readonly errorMessage: string | null;
   readonly skipReason: string | null;
-  /** What its handler said last of how far it is; null until it says so, and again when an attempt of a single step is retried. */
+  /** What its handler said last of how far it is; null until then, and again when a single step is tried again. */
   readonly progress: StepProgress | null;
   readonly createdAt: Date;
   readonly startedAt: Date | null;

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { defineFlow } from '../../src/flow/define-flow.js';
 import { defineJob } from '../../src/flow/define-job.js';
+import type { Database } from '../../src/postgres/database.js';
 import { TaskStore, type TaskTell } from '../../src/postgres/task-store.js';
 import { describeEachDatabase } from '../harness/databases.js';
 import { rejection } from './rejection.js';
@@ -20,7 +21,10 @@ async function writesOf({ db }: World, runId: string, stepSlug: string): Promise
 /** Says for a task what its worker would, under any claim. */
 async function tell({ db, tasks }: World, runId: string, more: Partial<TaskTell>) {
   const task = (await tasks(runId))[0]!;
-  const outcome = await new TaskStore(db.database, 'pgflow').tellTasks([
+  const database = {
+    query: (sql: string, params?: unknown[]) => db.query(sql, params),
+  } as unknown as Database;
+  const outcome = await new TaskStore(database, 'pgflow').tellTasks([
     {
       runId,
       stepIndex: task.step_index,

@@ -1,5 +1,5 @@
--- What the handlers of a run logged, the oldest first: at most `most` entries after that id; of one step, and of one attempt,
--- if given.
+-- What the handlers of a run logged, the oldest first: at most `most` entries after that id; of one step and of one
+-- attempt, if given.
 create function pgflow.read_logs(target uuid, slug text, of_attempt int, after_id bigint, most int) returns table (
   log_id bigint, at timestamptz, step_slug text, task_index int, attempt int, message text, fields jsonb
 )
