@@ -3,10 +3,14 @@ import { defineFlow } from '../../src/flow/define-flow.js';
 import { defineJob } from '../../src/flow/define-job.js';
 import type { Database } from '../../src/postgres/database.js';
 import { TaskStore, type TaskTell } from '../../src/postgres/task-store.js';
-import { describeEachDatabase } from '../harness/databases.js';
+import { memoryPubSub } from '../../src/pubsub/memory.js';
+import { type DatabaseKind, describeEachDatabase } from '../harness/databases.js';
 import { rejection } from './rejection.js';
 import { aborted, scripted } from './scripted.js';
 import { createWorld, type World } from './world.js';
+
+/** On PGlite a bus that both share: its own stays in its process. */
+const shared = (kind: DatabaseKind) => (kind === 'pglite' ? { pubsub: memoryPubSub() } : {});
 
 /** How often a transaction wrote the state of that step. */
 async function writesOf({ db }: World, runId: string, stepSlug: string): Promise<number> {
@@ -44,7 +48,7 @@ describeEachDatabase('progress', (kind) => {
   test('is seen by watchers here and in another process, and by who reads the run later', async () => {
     const calls = scripted();
     const job = defineJob({ slug: 'job' }, calls.handler);
-    const world = await createWorld(kind, { jobs: [job] });
+    const world = await createWorld(kind, { jobs: [job], ...shared(kind) });
     const elsewhere = await world.open({ worker: false });
 
     const run = await world.start(job);
@@ -304,7 +308,7 @@ describeEachDatabase('logs', (kind) => {
   test('are live, here and in another process, each before the end of its task', async () => {
     const calls = scripted();
     const job = defineJob({ slug: 'job' }, calls.handler);
-    const world = await createWorld(kind, { jobs: [job] });
+    const world = await createWorld(kind, { jobs: [job], ...shared(kind) });
     const elsewhere = await world.open({ worker: false });
 
     const run = await world.start(job);
