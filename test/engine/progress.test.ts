@@ -315,7 +315,9 @@ describeEachDatabase('logs', (kind) => {
     const other = await world.watch(run.live.runId, elsewhere);
     const call = await calls.next();
     await other.until((now) => now.step('job').status === 'started');
-    call.context.log('halfway', { done: 5 });
+    const text = 'half "way" \\ {1,2},\nNULL';
+    call.context.progress(0.5, text);
+    call.context.log(text, { done: 5, text });
     const heard = await other.event('task_logged');
     const [stored] = await world.pgflow.getLogs(run.live.runId);
     expect(heard).toMatchObject({
@@ -323,17 +325,18 @@ describeEachDatabase('logs', (kind) => {
       stepSlug: 'job',
       taskIndex: 0,
       attempt: 1,
-      message: 'halfway',
-      fields: { done: 5 },
+      message: text,
+      fields: { done: 5, text },
       at: stored!.at,
     });
+    expect((await world.getRun(run.live.runId)).step('job').progress?.note).toBe(text);
     call.context.log('at the end');
     call.complete();
     await run.end();
 
     const types = run.events.filter(({ type }) => type.startsWith('task_')).map(({ type }) => type);
     expect(types).toEqual(['task_started', 'task_logged', 'task_logged', 'task_completed']);
-    expect(textsOf(await world.pgflow.getLogs(run.live.runId))).toEqual(['halfway', 'at the end']);
+    expect(textsOf(await world.pgflow.getLogs(run.live.runId))).toEqual([text, 'at the end']);
     await other.end();
   });
 
