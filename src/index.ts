@@ -41,6 +41,7 @@ export type { Explanation, StepWait } from './postgres/explain-run.js';
 export type { Finding } from './postgres/finding.js';
 export type { Health } from './postgres/health.js';
 export type { ListOptions, RunList } from './postgres/list-runs.js';
+export type { LogEntry, LogOptions } from './postgres/logs.js';
 export type { FlowMetrics, PruneOptions } from './postgres/maintenance.js';
 export type { StartOptions } from './postgres/starter.js';
 export type { Tx } from './postgres/user-transaction.js';
@@ -48,7 +49,7 @@ export { memoryPubSub } from './pubsub/memory.js';
 export { type PostgresPubSub, postgresPubSub } from './pubsub/postgres.js';
 export type { PubSub } from './pubsub/pubsub.js';
 export type { EventType, RunEvent } from './run/event.js';
-export type { Run, RunError, RunStatus, StepState, StepStatus } from './run/run.js';
+export type { Run, RunError, RunStatus, StepProgress, StepState, StepStatus } from './run/run.js';
 export type { ClaimLatency } from './worker/claim-latency.js';
 export type { WorkerOptions } from './worker/worker-options.js';
 

@@ -4,6 +4,7 @@ import type { Diagnosis } from './postgres/doctor.js';
 import type { Explanation } from './postgres/explain-run.js';
 import type { Health } from './postgres/health.js';
 import type { ListOptions, RunList } from './postgres/list-runs.js';
+import type { LogEntry, LogOptions } from './postgres/logs.js';
 import type { FlowMetrics, PruneOptions } from './postgres/maintenance.js';
 import type { DatabaseOption } from './postgres/open-database.js';
 import type { Started, StartOptions } from './postgres/starter.js';
@@ -102,6 +103,16 @@ export interface PgFlow {
   getRun<F extends AnyFlow = any>(runId: string): Promise<Run<F> | null>;
   /** The runs that match, newest first, in pages. */
   listRuns(options?: ListOptions): Promise<RunList>;
+  /**
+   * What the handlers of a run logged, in the order in which it was stored; empty when there is no run with that id. All
+   * that an attempt logged is there when the run shows its end.
+   *
+   * @throws {PgFlowError} `INVALID_RUN_ID`; `INVALID_INPUT` for an option out of range.
+   * @example
+   * const first = await pgflow.getLogs(runId, { step: 'charge', attempt: 2, limit: 100 });
+   * const next = await pgflow.getLogs(runId, { step: 'charge', attempt: 2, limit: 100, after: first.at(-1)?.logId });
+   */
+  getLogs(runId: string, options?: LogOptions): Promise<LogEntry[]>;
   /**
    * A live view of a run: close it when you are done.
    *

@@ -8,6 +8,7 @@ import { type Diagnosis, diagnose } from './postgres/doctor.js';
 import { type Explanation, explainRun } from './postgres/explain-run.js';
 import { type Health, HealthCheck } from './postgres/health.js';
 import { type ListOptions, listRuns, type RunList } from './postgres/list-runs.js';
+import { type LogEntry, type LogOptions, readLogs } from './postgres/logs.js';
 import { Maintenance, type PruneOptions } from './postgres/maintenance.js';
 import { createStarter, type Registered } from './postgres/starter.js';
 import type { Store } from './postgres/store.js';
@@ -123,6 +124,11 @@ export class Runtime implements PgFlow {
   async listRuns(options?: ListOptions): Promise<RunList> {
     this.#refuseStopped();
     return listRuns(this.#store, options);
+  }
+
+  async getLogs(runId: string, options?: LogOptions): Promise<LogEntry[]> {
+    this.#refuseStopped();
+    return readLogs(this.#store, checkRunId(runId), options);
   }
 
   async track(runId: string): Promise<LiveRun> {

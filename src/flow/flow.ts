@@ -82,6 +82,32 @@ export interface StepContext<Input = any, Deps = any> {
    * }))
    */
   commit<Output>(fn: (tx: TransactionClient) => Output | Promise<Output>): Promise<Output>;
+  /**
+   * Says how far this task is, from 0 to 1, and if you like what it is at. Every watcher of the run sees the last word as
+   * `progress` of the step, and so does who reads the run later. Returns at once, never fails for the database, and may be
+   * called as often as you like: a worker tells all that its tasks say in at most four statements a second. A note has
+   * at most 1,000 characters. Once the attempt has ended it does nothing.
+   *
+   * @throws {PgFlowError} `INVALID_INPUT` when `fraction` is no number from 0 to 1, or `note` no text.
+   * @example
+   * for (const [done, page] of pages.entries()) {
+   *   progress(done / pages.length, `page ${page.number}`);
+   *   await scan(page, signal);
+   * }
+   */
+  progress(fraction: number, note?: string): void;
+  /**
+   * Keeps a line, with fields as JSON, for `pgflow.getLogs(runId)` and who watches `task_logged`. Returns at once and never
+   * fails for the database; stored within a quarter of a second, at the latest before the attempt's end is. An attempt
+   * keeps 1,000 entries, then one that counts the others; an entry has 4,000 characters of text and as many of fields.
+   * What is longer is cut or left out, and what JSON cannot hold is replaced by why it can't. Once the attempt has ended
+   * it does nothing.
+   *
+   * @throws {PgFlowError} `INVALID_INPUT` when `message` is no text, or `fields` no object.
+   * @example
+   * log('card charged', { amount: 42, receipt });
+   */
+  log(message: string, fields?: Readonly<Record<string, any>>): void;
 }
 
 /** What the handler of a map is called with, once for each element. The engine calls every handler with one. */

@@ -2,13 +2,14 @@ import type { Run, RunStatus } from '../run/run.js';
 import type { Authorize } from './access.js';
 import type { StreamedRun } from './event-stream.js';
 
-/** What the handler needs of the pgflow object. `cancelRun` and `retryRun` have routes where they exist. */
+/** What the handler needs of the pgflow object. `getLogs`, `cancelRun` and `retryRun` have routes where they exist. */
 export interface HandlerPgFlow {
   /** Starts a run by its flow's slug; `created` is false when the runId had been started before. */
   startOrGet(slug: string, input: any, options: { runId?: string }): Promise<{ run: Run; created: boolean }>;
   getRun(runId: string): Promise<Run | null>;
   listRuns(query: RunQuery): Promise<{ runs: readonly Run[]; cursor: string | null }>;
   track(runId: string): Promise<StreamedRun>;
+  getLogs?(runId: string, query: LogQuery): Promise<readonly object[]>;
   cancelRun?(runId: string, options: { reason?: string }): Promise<{ cancelled: boolean; run: Run }>;
   retryRun?(runId: string): Promise<Run>;
 }
@@ -18,6 +19,13 @@ export interface RunQuery {
   readonly status?: RunStatus;
   readonly limit?: number;
   readonly cursor?: string;
+}
+
+export interface LogQuery {
+  readonly step?: string;
+  readonly attempt?: number;
+  readonly limit?: number;
+  readonly after?: number;
 }
 
 export interface HandlerOptions {

@@ -308,6 +308,47 @@ describe('list', () => {
   });
 });
 
+describe('logs', () => {
+  it('gives what was logged, and passes on what was asked for', async () => {
+    const { send, pgflow, authorize } = setUp();
+    pgflow.add(RUN_ID);
+    const { status, body } = await send(`/runs/${RUN_ID}/logs?step=charge&attempt=2&limit=10&after=7`);
+    expect([status, body]).toEqual([
+      200,
+      {
+        logs: [
+          {
+            logId: 1,
+            at: '1970-01-01T00:00:00.000Z',
+            stepSlug: 'charge',
+            message: 'asked the bank',
+            fields: {},
+          },
+        ],
+      },
+    ]);
+    expect(pgflow.logQueries).toEqual([[RUN_ID, { step: 'charge', attempt: 2, limit: 10, after: 7 }]]);
+    expect(authorize.mock.calls.map(([, { action }]) => action)).toEqual(['read']);
+  });
+
+  it('of a run that one may not read are those of a run that does not exist', async () => {
+    const { send, pgflow } = setUp({ authorize: () => false });
+    pgflow.add(RUN_ID);
+    const hidden = await send(`/runs/${RUN_ID}/logs`);
+    const missing = await send(`/runs/${OTHER_ID}/logs`);
+    expect([hidden.status, missing.status]).toEqual([404, 404]);
+    expect(hidden.body.error.code).toBe(missing.body.error.code);
+    expect(pgflow.logQueries).toEqual([]);
+  });
+
+  it.each(['limit=x', 'attempt=-1', 'after=1.5'])('are refused for %s', async (query) => {
+    const { send, pgflow } = setUp();
+    pgflow.add(RUN_ID);
+    const { status, body } = await send(`/runs/${RUN_ID}/logs?${query}`);
+    expect([status, body.error.code]).toEqual([400, 'INVALID_INPUT']);
+  });
+});
+
 describe('cancel and retry', () => {
   it('cancel with a reason', async () => {
     const { post, pgflow } = setUp();

@@ -1,5 +1,5 @@
 import { isRunStatus } from '../run/run.js';
-import type { RunQuery } from './handler-options.js';
+import type { LogQuery, RunQuery } from './handler-options.js';
 import { Refusal } from './refusal.js';
 
 /** The seq that a reader has; 0 for anything but a plain whole number. */
@@ -23,5 +23,21 @@ export function readQuery(params: URLSearchParams): RunQuery {
     status,
     limit: limit === undefined ? undefined : Number(limit),
     cursor: params.get('cursor') ?? undefined,
+  };
+}
+
+/** What `GET /runs/:runId/logs` was asked for. */
+export function readLogQuery(params: URLSearchParams): LogQuery {
+  const read = (name: string) => {
+    const text = params.get(name);
+    if (text === null) return undefined;
+    if (/^\d{1,15}$/.test(text)) return Number(text);
+    throw new Refusal(400, 'INVALID_INPUT', `${name} has to be a whole number.`);
+  };
+  return {
+    step: params.get('step') ?? undefined,
+    attempt: read('attempt'),
+    limit: read('limit'),
+    after: read('after'),
   };
 }

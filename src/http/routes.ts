@@ -8,7 +8,7 @@ import { openEventStream } from './event-stream.js';
 import type { HandlerOptions, HandlerPgFlow } from './handler-options.js';
 import { answer, conflict, noSuchRun, Refusal, unauthorized } from './refusal.js';
 import { readBody } from './request-body.js';
-import { readQuery, readSince } from './request-query.js';
+import { readLogQuery, readQuery, readSince } from './request-query.js';
 import { refuseCrossSite } from './same-origin.js';
 
 /** What each route does. Its only state is the number of open streams. */
@@ -24,11 +24,12 @@ export class Routes {
 
   mount(basePath: string) {
     const app = new Hono().basePath(basePath);
-    const { cancelRun, retryRun } = this.#pgflow;
+    const { getLogs, cancelRun, retryRun } = this.#pgflow;
     app.post('/flows/:slug/runs', (c) => this.#start(c.req.raw, c.req.param('slug')));
     app.get('/runs', (c) => this.#list(c.req.raw));
     app.get('/runs/:runId', (c) => this.#read(c.req.raw, c.req.param('runId')));
     app.get('/runs/:runId/events', (c) => this.#watch(c.req.raw, c.req.param('runId')));
+    if (getLogs) app.get('/runs/:runId/logs', (c) => this.#logs(c.req.raw, c.req.param('runId')));
     if (cancelRun) app.post('/runs/:runId/cancel', (c) => this.#cancel(c.req.raw, c.req.param('runId')));
     if (retryRun) app.post('/runs/:runId/retry', (c) => this.#retry(c.req.raw, c.req.param('runId')));
     for (const { path, method } of app.routes.slice()) {
@@ -73,6 +74,12 @@ export class Routes {
   async #read(request: Request, runId: string): Promise<Response> {
     const run = await this.#permittedRun(request, 'read', runId);
     return answer(200, { run: encodeRun(run) });
+  }
+
+  async #logs(request: Request, runId: string): Promise<Response> {
+    const query = readLogQuery(new URL(request.url).searchParams);
+    const { runId: known } = await this.#permittedRun(request, 'read', runId);
+    return answer(200, { logs: await this.#pgflow.getLogs!(known, query) });
   }
 
   async #cancel(request: Request, runId: string): Promise<Response> {

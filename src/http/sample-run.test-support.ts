@@ -69,6 +69,7 @@ function stepState(stepSlug: string, status: StepStatus, output: unknown): StepS
     output: status === 'completed' ? output : null,
     errorMessage: null,
     skipReason: null,
+    progress: null,
     createdAt: AT,
     startedAt: status === 'created' ? null : AT,
     completedAt: status === 'completed' ? AT : null,

@@ -4,7 +4,7 @@ import { openLiveRun } from '../live/live-run-handle.js';
 import { SharedRun } from '../live/shared-run.js';
 import type { Change } from '../run/change.js';
 import type { Run } from '../run/run.js';
-import type { HandlerPgFlow, RunQuery } from './handler-options.js';
+import type { HandlerPgFlow, LogQuery, RunQuery } from './handler-options.js';
 import { sampleChanges } from './sample-run.test-support.js';
 
 /** A pgflow object without a database: its runs do what the test says, live runs are the real ones. */
@@ -12,6 +12,7 @@ export class ScriptedPgFlow implements HandlerPgFlow {
   /** Handles of live runs that are open. */
   open = 0;
   readonly queries: RunQuery[] = [];
+  readonly logQueries: unknown[] = [];
   failure: unknown = null;
   readonly #runs = new Map<string, { shared: SharedRun; rest: Change[]; input: string }>();
 
@@ -77,6 +78,12 @@ export class ScriptedPgFlow implements HandlerPgFlow {
         this.open--;
       },
     });
+  }
+
+  async getLogs(runId: string, query: LogQuery) {
+    this.#fail();
+    this.logQueries.push([runId, query]);
+    return [{ logId: 1, at: new Date(0), stepSlug: 'charge', message: 'asked the bank', fields: {} }];
   }
 
   async cancelRun(runId: string, _options: { reason?: string }) {

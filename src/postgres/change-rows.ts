@@ -1,6 +1,6 @@
 import type { Change, RunOrigin, RunValues, StepChange } from '../run/change.js';
 import { freezeDeep } from '../run/freeze.js';
-import type { RunError, RunStatus, StepState, StepStatus } from '../run/run.js';
+import type { RunError, RunStatus, StepProgress, StepState, StepStatus } from '../run/run.js';
 
 /** One row of SQL's `change_row`: a run, a step state, a task, or a word to the caller. Times are texts. */
 export interface ChangeRow {
@@ -30,6 +30,7 @@ export interface ChangeRow {
   readonly skip_reason: string | null;
   readonly created_at: string;
   readonly skipped_at: string | null;
+  readonly progress: StepProgress | null;
   /** As PostgreSQL writes an array, `{1,2}`; as JSON has it in a user's transaction. */
   readonly accepted: string | readonly number[];
   readonly task_index: number;
@@ -166,6 +167,7 @@ function readStep(row: ChangeRow): StepChange {
     output: freezeDeep(row.output),
     errorMessage: row.error_message,
     skipReason: row.skip_reason,
+    progress: freezeDeep(row.progress),
     createdAt: new Date(row.created_at),
     startedAt: readTime(row.started_at),
     completedAt: readTime(row.completed_at),

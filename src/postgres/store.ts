@@ -51,6 +51,25 @@ export interface ExplainRow {
   readonly last_error: string | null;
 }
 
+export interface LogRequest {
+  readonly runId: string;
+  readonly step: string | null;
+  readonly attempt: number | null;
+  /** The id of an entry: those after it. */
+  readonly after: number;
+  readonly limit: number;
+}
+
+export interface LogRow {
+  readonly log_id: number;
+  readonly at: string;
+  readonly step_slug: string;
+  readonly task_index: number;
+  readonly attempt: number;
+  readonly message: string;
+  readonly fields: Record<string, unknown> | null;
+}
+
 export interface ListRequest {
   readonly flow?: string;
   readonly status?: RunStatus;
@@ -140,6 +159,14 @@ export class Store {
 
   async explainRun(runId: string): Promise<ExplainRow[]> {
     return this.#database.query<ExplainRow>(`select * from ${this.#name}.explain_run($1::uuid)`, [runId]);
+  }
+
+  async readLogs({ runId, step, attempt, after, limit }: LogRequest): Promise<LogRow[]> {
+    return this.#database.query<LogRow>(
+      `select log_id::float8, at, step_slug, task_index, attempt, message, fields
+       from ${this.#name}.read_logs($1::uuid, $2, $3, $4::float8::bigint, $5)`,
+      [runId, step, attempt, after, limit],
+    );
   }
 
   async readChanges(cursors: readonly { runId: string; since: number }[]): Promise<Change[]> {

@@ -1,5 +1,6 @@
 import { PgFlowError } from '../errors.js';
 import type { StepDefinition, TransactionClient } from '../flow/flow.js';
+import type { StepProgress } from '../run/run.js';
 import { toStorableJson } from '../run/storable.js';
 import {
   type ChangeRow,
@@ -45,6 +46,20 @@ export interface TaskEnd extends TaskKey {
   readonly error: string | null;
   /** Seconds until the next attempt; null: the backoff; -1: never. */
   readonly retryDelay: number | null;
+}
+
+/** What an execution says of itself while it works. */
+export interface TaskTell extends TaskKey {
+  readonly progress: StepProgress | null;
+  readonly logs: readonly {
+    /** Which of the execution's entries it is: one that is told twice is stored once. */
+    readonly number: number;
+    /** Milliseconds since it was logged. */
+    readonly age: number;
+    readonly message: string;
+    /** JSON text. */
+    readonly fields: string | null;
+  }[];
 }
 
 /** How often an unanswered question is asked again: about 20 s in all. */
@@ -150,6 +165,26 @@ export class TaskStore {
         await pause(failures);
       }
     }
+  }
+
+  /** `accepted`: of which tasks it counted. */
+  tellTasks(tells: readonly TaskTell[]): Promise<Outcome> {
+    const logs = tells.flatMap((tell, place) => tell.logs.map((log) => ({ ...log, task: place + 1 })));
+    return this.#outcome(
+      this.#database,
+      `select * from ${this.#name}.tell_tasks(${KEYS}, $5::float8[], $6::text[], $7::int[], $8::int[], $9::int[],
+         $10::text[], $11::text[]::jsonb[], false)`,
+      [
+        ...keysOf(tells),
+        tells.map((tell) => tell.progress?.fraction ?? null),
+        tells.map((tell) => tell.progress?.note ?? null),
+        logs.map((log) => log.task),
+        logs.map((log) => log.number),
+        logs.map((log) => log.age),
+        logs.map((log) => log.message),
+        logs.map((log) => log.fields),
+      ],
+    );
   }
 
   /** Gives tasks back unexecuted; the attempt does not count. */

@@ -47,6 +47,7 @@ function begunStep(step: StepDefinition, input: unknown, createdAt: Date): StepS
     output: null,
     errorMessage: null,
     skipReason: null,
+    progress: null,
     createdAt,
     startedAt: null,
     completedAt: null,

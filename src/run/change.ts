@@ -1,8 +1,8 @@
 import type { RunError, RunStatus, StepState } from './run.js';
 
-/** What happened to one task, told once with the change that settled it and never made up afterwards. */
+/** What happened to one task, told once with the change that stored it and never made up afterwards. */
 export interface TaskFact {
-  readonly type: 'task_started' | 'task_completed' | 'task_failed';
+  readonly type: 'task_started' | 'task_completed' | 'task_failed' | 'task_logged';
   readonly stepSlug: string;
   readonly taskIndex: number;
   readonly attempt: number;
@@ -15,6 +15,10 @@ export interface TaskFact {
   readonly willRetry?: boolean;
   /** `task_failed`: when, if it is. */
   readonly retryAt?: Date | null;
+  /** `task_logged`: what its handler logged. */
+  readonly message?: string;
+  /** `task_logged`: as JSON; empty when none were given. */
+  readonly fields?: Readonly<Record<string, unknown>>;
 }
 
 /** The values of a run that never change; part of the change that began it, `since` 0. */

@@ -12,7 +12,10 @@ function busyRun(): ScriptedRun {
   const rows = new ScriptedRun(['a', 'b'], { input: { list: [{ deep: [null, false, 0, ''] }] } });
   rows.begin('a');
   rows.commit({
-    steps: { a: { status: 'completed', completedAt: timeAt(3), output: { nested: [1, { two: '2' }] } } },
+    steps: {
+      b: { progress: { fraction: 0.25, note: 'half of a half' } },
+      a: { status: 'completed', completedAt: timeAt(3), output: { nested: [1, { two: '2' }] } },
+    },
     tasks: [
       { type: 'task_started', stepSlug: 'b', taskIndex: 0, attempt: 1, at: timeAt(3) },
       { type: 'task_completed', stepSlug: 'a', taskIndex: 0, attempt: 1, at: timeAt(3), output: null },
@@ -26,6 +29,15 @@ function busyRun(): ScriptedRun {
         willRetry: true,
         retryAt: timeAt(9),
       },
+      {
+        type: 'task_logged',
+        stepSlug: 'b',
+        taskIndex: 1,
+        attempt: 2,
+        at: timeAt(3),
+        message: 'asked the bank',
+        fields: { answer: [null, 0] },
+      },
     ],
   });
   return rows;
@@ -35,6 +47,8 @@ function isDeepFrozen(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || value instanceof Date) return true;
   return Object.isFrozen(value) && Object.values(value).every(isDeepFrozen);
 }
+
+const LOGGED = { type: 'task_logged', message: 'x' };
 
 describe('encode and decode', () => {
   it('brings runs and changes over unaltered', () => {
@@ -154,6 +168,9 @@ describe('decode', () => {
     ['an unknown run status', (wire) => (wire.run.status = 'paused')],
     ['a status of the prototype', (wire) => (wire.run.status = 'constructor')],
     ['an unknown step status', (wire) => (wire.steps[0].status = 'paused')],
+    ['a progress beyond the end', (wire) => (wire.steps[0].progress = { fraction: 1.01 })],
+    ['a progress that is a text', (wire) => (wire.steps[0].progress = '40 %')],
+    ['fields that are none', (wire) => (wire.tasks[0] = { ...wire.tasks[0], ...LOGGED, fields: 1 })],
     ['an unknown task', (wire) => (wire.tasks[0].type = 'task_paused')],
     ['a step of later', (wire) => (wire.steps[0].seq = wire.seq + 1)],
     ['a step of before', (wire) => (wire.steps[0].seq = wire.since)],
@@ -174,6 +191,15 @@ describe('decode', () => {
   it('refuses a snapshot without its origin', () => {
     const { origin: _, ...wire } = wireSnapshot();
     expect(decodeChange(wire)).toBeNull();
+  });
+
+  it('reads absent progress and fields as none: an older server does not send them', () => {
+    const wire = wireChange();
+    delete wire.steps[0].progress;
+    wire.tasks[0] = { ...wire.tasks[0], ...LOGGED };
+    const change = decodeChange(wire) as Change;
+    expect(change.steps[0]!.state.progress).toBeNull();
+    expect(change.tasks[0]).toMatchObject({ message: 'x', fields: {} });
   });
 
   it('ignores fields that it does not know', () => {

@@ -5,6 +5,7 @@ import {
   type Run,
   type RunError,
   type RunStatus,
+  type StepProgress,
   type StepState,
   type StepStatus,
 } from './run.js';
@@ -94,7 +95,12 @@ const STEP_STATUSES: ReadonlySet<StepStatus> = new Set([
   'skipped',
   'cancelled',
 ]);
-const TASK_FACTS: ReadonlySet<TaskFact['type']> = new Set(['task_started', 'task_completed', 'task_failed']);
+const TASK_FACTS: ReadonlySet<TaskFact['type']> = new Set([
+  'task_started',
+  'task_completed',
+  'task_failed',
+  'task_logged',
+]);
 
 function readRun(wire: WireFields): Run {
   const stepStates = readList(wire.stepStates, MOST_STEPS).map((step) => readStepState(readFields(step)));
@@ -183,6 +189,7 @@ function readStepState(wire: WireFields): StepState {
     output: readJson(wire.output),
     errorMessage: orNull(wire.errorMessage, (value) => readText(value)),
     skipReason: orNull(wire.skipReason, (value) => readText(value)),
+    progress: orNull(wire.progress, (value) => readProgress(readFields(value))),
     createdAt: readTime(wire.createdAt),
     startedAt: orNull(wire.startedAt, readTime),
     completedAt: orNull(wire.completedAt, readTime),
@@ -190,6 +197,11 @@ function readStepState(wire: WireFields): StepState {
     skippedAt: orNull(wire.skippedAt, readTime),
     cancelledAt: orNull(wire.cancelledAt, readTime),
   });
+}
+
+function readProgress({ fraction, note }: WireFields): StepProgress {
+  if (typeof fraction !== 'number' || !(fraction >= 0 && fraction <= 1)) return refuse();
+  return Object.freeze({ fraction, note: orNull(note, (value) => readText(value)) });
 }
 
 function readTaskFact(wire: WireFields): TaskFact {
@@ -203,6 +215,10 @@ function readTaskFact(wire: WireFields): TaskFact {
   };
   if (type === 'task_started') return Object.freeze(task);
   if (type === 'task_completed') return Object.freeze({ ...task, output: readJson(wire.output) });
+  if (type === 'task_logged') {
+    const fields = freezeDeep(readFields(wire.fields ?? {}));
+    return Object.freeze({ ...task, message: readText(wire.message), fields });
+  }
   const willRetry = wire.willRetry === true;
   const retryAt = orNull(wire.retryAt, readTime);
   return Object.freeze({ ...task, error: readText(wire.error ?? ''), willRetry, retryAt });

@@ -21,7 +21,12 @@ export function errorText(thrown: unknown): string {
     texts.push(text);
     cause = property(cause, 'cause');
   }
-  return cut(storable(texts.join(', caused by: ')));
+  return storableText(texts.join(', caused by: '));
+}
+
+/** The text, cut with `…` to so many characters, so that it can be stored: NUL and lone surrogates become U+FFFD. */
+export function storableText(text: string, longest = LONGEST): string {
+  return cut(storable(text), longest);
 }
 
 function textOf(thrown: unknown): string {
@@ -65,9 +70,9 @@ function firstWritten(...answers: readonly (() => unknown)[]): string | undefine
   return undefined;
 }
 
-function cut(text: string): string {
-  if (text.length <= LONGEST) return text;
-  const end = isHighSurrogate(text.charCodeAt(LONGEST - 2)) ? LONGEST - 2 : LONGEST - 1;
+function cut(text: string, longest = LONGEST): string {
+  if (text.length <= longest) return text;
+  const end = isHighSurrogate(text.charCodeAt(longest - 2)) ? longest - 2 : longest - 1;
   return `${text.slice(0, end)}…`;
 }
 

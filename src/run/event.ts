@@ -5,7 +5,7 @@ export type StepEventType =
   | 'step_failed'
   | 'step_skipped'
   | 'step_cancelled';
-export type TaskEventType = 'task_started' | 'task_completed' | 'task_failed';
+export type TaskEventType = 'task_started' | 'task_completed' | 'task_failed' | 'task_logged';
 export type EventType = RunEventType | StepEventType | TaskEventType;
 
 /**
@@ -24,6 +24,9 @@ export interface RunEvent {
   readonly error?: string;
   readonly willRetry?: boolean;
   readonly retryAt?: Date | null;
+  /** `task_logged`: what its handler logged, and with which fields; `at` is when. */
+  readonly message?: string;
+  readonly fields?: Readonly<Record<string, unknown>>;
   readonly skipReason?: string;
   readonly reason?: string;
 }

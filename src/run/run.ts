@@ -10,6 +10,14 @@ export interface RunError {
   readonly message: string;
 }
 
+/** How far a step is, as its handler said last. */
+export interface StepProgress {
+  /** From 0 to 1. Of a map: the mean over all its tasks when one last spoke, a completed one counting 1. */
+  readonly fraction: number;
+  /** What was said with it; null when nothing was. Of a map: by whichever task spoke last. */
+  readonly note: string | null;
+}
+
 /** One step of one run, as of the run's `seq`. Immutable. Times are the database's. */
 export interface StepState<Slug extends string = string, Output = unknown> {
   readonly stepSlug: Slug;
@@ -27,6 +35,8 @@ export interface StepState<Slug extends string = string, Output = unknown> {
   /** The last error while it retries or when it has failed; null once completed. */
   readonly errorMessage: string | null;
   readonly skipReason: string | null;
+  /** What its handler said last of how far it is; null until then, and again when a single step is tried again. */
+  readonly progress: StepProgress | null;
   readonly createdAt: Date;
   readonly startedAt: Date | null;
   readonly completedAt: Date | null;

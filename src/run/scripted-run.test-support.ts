@@ -169,6 +169,7 @@ function createdStep(stepSlug: string): StepState {
     output: null,
     errorMessage: null,
     skipReason: null,
+    progress: null,
     createdAt: timeAt(1),
     startedAt: null,
     completedAt: null,

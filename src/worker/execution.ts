@@ -9,6 +9,7 @@ import {
 import { type ClaimedTask, countTasks } from '../postgres/task-store.js';
 import { errorText } from '../run/error-text.js';
 import { toStorableJson } from '../run/storable.js';
+import { TaskReport } from './task-report.js';
 
 /** The code of a step that this process has. */
 export interface Handler {
@@ -37,6 +38,12 @@ export type Unsettled = 'lost' | 'stopping' | 'committed';
 /** Runs `fn` and completes the task with what it returns, in one fenced transaction. */
 export type CommitTask = (execution: Execution, fn: (tx: TransactionClient) => unknown) => Promise<unknown>;
 
+/** Who tells what attempts say of themselves while they work. */
+export interface Listener {
+  /** This one has said something. */
+  add(execution: Execution): void;
+}
+
 const NEVER = -1;
 /** The longest delay that a timer takes. */
 const MOST_MILLISECONDS = 2 ** 31 - 1;
@@ -51,13 +58,23 @@ export class Execution {
   #controller: AbortController | undefined;
   #abortReason: PgFlowError | undefined;
   readonly #commitTask: CommitTask;
+  readonly #listener: Listener;
   #commit: Promise<unknown> | undefined;
+  /** Made when a handler says something: most never do. */
+  #report: TaskReport | undefined;
+  #isOver = false;
   #giveUp: (why: Unsettled) => void = () => {};
 
-  constructor(task: ClaimedTask, handler: Handler, commitTask: CommitTask) {
+  constructor(task: ClaimedTask, handler: Handler, commitTask: CommitTask, listener: Listener) {
     this.task = task;
     this.handler = handler;
     this.#commitTask = commitTask;
+    this.#listener = listener;
+  }
+
+  /** What its handler said that was not told yet; undefined when it never said anything. */
+  get report(): TaskReport | undefined {
+    return this.#report;
   }
 
   /**
@@ -86,6 +103,8 @@ export class Execution {
       return await Promise.race([this.#callHandler(input, deps), interrupted]);
     } finally {
       clearTimeout(timer);
+      this.#isOver = true;
+      this.#report?.end();
     }
   }
 
@@ -143,7 +162,16 @@ export class Execution {
       },
       idempotencyKey: `${task.rootRunId}:${stepSlug}:${task.taskIndex}`,
       commit: (fn) => this.#startCommit(fn),
+      progress: (fraction, note) => this.#say((report) => report.progress(fraction, note)),
+      log: (message, fields) => this.#say((report) => report.log(message, fields)),
     };
+  }
+
+  #say(something: (report: TaskReport) => void): void {
+    if (this.#isOver) return;
+    this.#report ??= new TaskReport();
+    something(this.#report);
+    this.#listener.add(this);
   }
 
   #startCommit(fn: (tx: TransactionClient) => unknown): Promise<any> {

@@ -195,13 +195,10 @@ function factsOf(
   failed: FailedTask | undefined,
   at: Date,
 ): TaskFact[] {
-  const { taskIndex, attempt, startedAt } = execution.task;
+  const { taskIndex, attempt } = execution.task;
   const task = { stepSlug: execution.handler.step.slug, taskIndex, attempt };
   const facts: TaskFact[] = [];
-  if (!execution.told) {
-    execution.told = true;
-    facts.push({ type: 'task_started', ...task, at: startedAt });
-  }
+  if (!execution.told) facts.push(beginOf(execution));
   if (failed) {
     const { error, retryAt } = failed;
     facts.push({ type: 'task_failed', ...task, at, error, willRetry: retryAt !== null, retryAt });
@@ -211,6 +208,13 @@ function factsOf(
   return facts;
 }
 
+/** That it began, for the first change that tells of it. */
+export function beginOf(execution: Execution): TaskFact {
+  execution.told = true;
+  const { taskIndex, attempt, startedAt } = execution.task;
+  return { type: 'task_started', stepSlug: execution.handler.step.slug, taskIndex, attempt, at: startedAt };
+}
+
 /** Serialization failure, deadlock, lock timeout, statement timeout. */
 const CONTENDED = /^(40001|40P01|55P03|57014)$/;
 const MOST_CONTENDED = 5;
@@ -218,7 +222,7 @@ const MOST_CONTENDED = 5;
 const TIMEOUT_PAUSES = 4;
 
 /** The database away, or refusing all work: for as long as it takes. Others in the way: a few times. */
-function isPassing(error: unknown, failures: number): boolean {
+export function isPassing(error: unknown, failures: number): boolean {
   if (error instanceof PgFlowError) return error.code === 'DATABASE_UNAVAILABLE';
   return isContended(error) && failures < MOST_CONTENDED;
 }

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import type { TransactionClient } from '../flow/flow.js';
 import { withDeadline } from '../postgres/deadline.js';
 import type { ClaimedTask, TaskKey, TaskStore } from '../postgres/task-store.js';
 import { freezeDeep } from '../run/freeze.js';
@@ -7,6 +8,7 @@ import { Claimer } from './claimer.js';
 import { Execution, type Handler } from './execution.js';
 import { Lease } from './lease.js';
 import { Settler, type SettlerPorts } from './settler.js';
+import { Teller } from './teller.js';
 import { checkWorkerOptions, type WorkerOptions } from './worker-options.js';
 
 export interface WorkerPorts extends Omit<SettlerPorts, 'store' | 'claimWith'> {
@@ -38,6 +40,7 @@ export class Worker {
   readonly #options: Required<WorkerOptions>;
   readonly #ports: WorkerPorts;
   readonly #settler: Settler;
+  readonly #teller: Teller;
   readonly #lease: Lease;
   readonly #handlerIds: number[];
   /** Executing now: each takes a slot. */
@@ -62,6 +65,7 @@ export class Worker {
         ports.onReady();
       },
     });
+    this.#teller = new Teller(ports);
     this.#lease = this.#createLease();
     this.#claimer = new Claimer({
       store: ports.store,
@@ -129,7 +133,10 @@ export class Worker {
       for (const execution of this.#active) execution.giveUp('stopping');
       await this.#drain(PATIENCE);
     }
-    await within(PATIENCE, Promise.all([this.#settler.close(), this.#lease.end(), this.#rescuing]));
+    await within(
+      PATIENCE,
+      Promise.all([this.#teller.close(), this.#settler.close(), this.#lease.end(), this.#rescuing]),
+    );
     // What could not be told to the database is rescued when the lease ends.
     if (this.#held.size === 0) await within(PATIENCE, this.#ports.store.removeWorker(this.#lease.workerId));
     this.#enter('stopped');
@@ -182,7 +189,7 @@ export class Worker {
       // The tasks of a map share one parsed input: none may alter it under the others.
       if (handler.step.kind === 'map') freezeDeep([input, deps]);
       void this.#execute(
-        new Execution(task, handler, (execution, fn) => this.#settler.commit(execution, fn)),
+        new Execution(task, handler, (execution, fn) => this.#commit(execution, fn), this.#teller),
         input,
         deps,
       );
@@ -200,11 +207,19 @@ export class Worker {
     const end = await execution.run(input, deps);
     this.#active.delete(execution);
     this.#claimer.proceed();
+    if (execution.report && end !== 'lost') await this.#teller.flush(execution);
+    this.#teller.forget(execution);
     if (end === 'lost' || end === 'committed') this.#settler.forget(execution);
     else if (end === 'stopping') await this.#giveBack(execution);
     else await this.#settler.end(execution, end);
     this.#held.delete(execution);
     if (this.#held.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  /** What was logged before it is stored before it. */
+  async #commit(execution: Execution, fn: (tx: TransactionClient) => unknown): Promise<unknown> {
+    if (execution.report) await this.#teller.flush(execution);
+    return this.#settler.commit(execution, fn);
   }
 
   async #giveBack(execution: Execution): Promise<void> {

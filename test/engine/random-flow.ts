@@ -14,6 +14,8 @@ export interface RandomStep {
   readonly failures: number;
   /** Milliseconds that its handler takes at most. */
   readonly slowness: number;
+  /** Whether its handler says how far it is, and logs. */
+  readonly talks?: boolean;
   /** Whether it has a condition, and whether that asks for a first element or for none. */
   readonly condition: 'none' | 'if' | 'ifNot';
   readonly whenUnmet: Consequence;
@@ -44,6 +46,7 @@ export const randomFlow: fc.Arbitrary<RandomFlow> = fc.record({
       size: fc.integer({ min: 0, max: 4 }),
       failures: fc.oneof({ weight: 8, arbitrary: fc.constant(0) }, fc.integer({ min: 1, max: 3 })),
       slowness: fc.constantFrom(0, 0, 5, 20),
+      talks: fc.boolean(),
       condition: fc.constantFrom('none', 'none', 'if', 'ifNot'),
       whenUnmet: consequence('skip', 5),
       whenExhausted: consequence('fail', 1),
@@ -76,9 +79,11 @@ function conditionsOf({ condition, whenUnmet, whenExhausted }: RandomStep, paren
   return { whenExhausted, whenUnmet, [condition]: pattern };
 }
 
-function handlerOf({ kind, size, failures, slowness }: RandomStep, random: () => number) {
-  return async ({ index, item, attempt }: HandlerContext) => {
+function handlerOf({ kind, size, failures, slowness, talks }: RandomStep, random: () => number) {
+  return async ({ index, item, attempt, progress, log }: HandlerContext) => {
+    if (talks) progress(random(), `attempt ${attempt}`);
     if (slowness > 0) await new Promise((resolve) => setTimeout(resolve, random() * slowness));
+    if (talks) log(`task ${index}`, { attempt });
     if (attempt <= failures && index === 0) throw new Error(`attempt ${attempt} of task ${index}`);
     return kind === 'map' ? { item, index } : Array.from({ length: size }, (_, i) => `element ${i}`);
   };

@@ -22,6 +22,7 @@ const EVENT_TYPES: readonly EventType[] = [
   'task_started',
   'task_completed',
   'task_failed',
+  'task_logged',
 ];
 
 /** A live run that remembers all that it showed and told. */

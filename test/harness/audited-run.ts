@@ -110,6 +110,7 @@ function stateOf(row: Row): StepState {
     output: row.output,
     errorMessage: row.error_message,
     skipReason: row.skip_reason,
+    progress: row.progress,
     createdAt: new Date(row.created_at),
     startedAt: timeOf(row.started_at),
     completedAt: timeOf(row.completed_at),

@@ -326,3 +326,28 @@ test('a function over any flow infers its types', () => {
   // @ts-expect-error a field is missing
   start(processOrder, {});
 });
+
+test('a handler says how far it is and logs with fields; neither gives anything back', () => {
+  interface Receipt {
+    id: string;
+  }
+  const receipt: Receipt = { id: 'r' };
+  defineFlow({ slug: 'says' })
+    .step('single', ({ progress, log }) => {
+      expectTypeOf(progress(0.5)).toEqualTypeOf<void>();
+      expectTypeOf(log('text')).toEqualTypeOf<void>();
+      progress(1, 'done');
+      log('with fields', { receipt, at: new Date() });
+      log('with an interface', receipt);
+      // @ts-expect-error a fraction is a number
+      progress('0.5');
+      // @ts-expect-error a note is a text
+      progress(0.5, 1);
+      // @ts-expect-error a message is a text
+      log({ message: 'x' });
+      // @ts-expect-error fields are an object
+      log('x', 1);
+      return [1];
+    })
+    .map('map', { over: 'single' }, ({ item, progress }) => progress(item));
+});

@@ -2,7 +2,8 @@ import { expectTypeOf, test } from 'vitest';
 import { z } from 'zod';
 import { defineFlow } from '../../src/flow/define-flow.js';
 import { defineJob } from '../../src/flow/define-job.js';
-import type { Run } from '../../src/run/run.js';
+import type { RunEvent } from '../../src/run/event.js';
+import type { Run, StepProgress } from '../../src/run/run.js';
 
 const processOrder = defineFlow({
   slug: 'process_order',
@@ -27,6 +28,14 @@ test('a step of a run has the output of that step', () => {
   run.step('charge').output.receipt;
   // @ts-expect-error a Date is a string
   run.step('charge').output?.at.getTime();
+});
+
+test('a step of a run has a progress, an event of a log its message and fields', () => {
+  expectTypeOf(run.step('charge').progress).toEqualTypeOf<StepProgress | null>();
+  expectTypeOf<StepProgress>().toEqualTypeOf<{ readonly fraction: number; readonly note: string | null }>();
+  expectTypeOf<RunEvent['message']>().toEqualTypeOf<string | undefined>();
+  // @ts-expect-error it may not have said anything
+  run.step('charge').progress.fraction;
 });
 
 test('a run has the input and output of its flow', () => {

@@ -19,8 +19,8 @@ const CONNECT_TIMEOUT = 10_000;
 const ANSWER_TIMEOUT = 30_000;
 /** How long closing waits for statements under way. */
 const CLOSE_TIMEOUT = 5;
-/** Two settle, two start, one claims, one beats: more would not make the engine faster. */
-const ENGINE_CONNECTIONS = 6;
+/** Two settle, two start, one claims, one tells, one beats: more would not make the engine faster. */
+const ENGINE_CONNECTIONS = 7;
 
 /**
  * A server reached through `pg`. The engine has a few connections of its own, so that handlers which hold all

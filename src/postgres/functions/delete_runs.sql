@@ -5,6 +5,7 @@ set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enab
 set enable_bitmapscan = off set jit = off
 as $$
 begin
+  delete from pgflow.step_logs t using unnest(run_ids) d(run_id) where t.run_id = d.run_id;
   delete from pgflow.step_tasks t using unnest(run_ids) d(run_id) where t.run_id = d.run_id;
   delete from pgflow.step_states t using unnest(run_ids) d(run_id) where t.run_id = d.run_id;
   return query delete from pgflow.runs t using unnest(run_ids) d(run_id) where t.run_id = d.run_id returning t.run_id;

@@ -45,6 +45,7 @@ begin
     update pgflow.step_tasks t set
       status = case when x.retry_at is null then 'failed' else 'queued' end,
       output = null,
+      fraction = null,
       error_message = x.error,
       available_at = x.retry_at,
       worker_id = case when x.retry_at is null then t.worker_id end,
@@ -55,7 +56,7 @@ begin
   )
   select array_agg(row('failed', e.run_id, null, null, e.status, null, null, null, e.started_at, moment, null, null,
       case when e.violates then 'violation' end, null, null, null, null,
-      e.step_index, null, null, null, e.attempt, e.error, null, null, null, null,
+      e.step_index, null, null, null, e.attempt, e.error, null, null, null, null, null,
       e.ordinality, e.claim, e.retry_at, null, null, null, null, null)::pgflow.change_row), min(e.retry_at)
   into tasks, retry_at
   from ended e;
@@ -93,6 +94,7 @@ begin
       skipped_at = case when j.status = 'skipped' then moment end,
       skip_reason = case when j.status = 'skipped' then 'handler_failed' end,
       error_message = coalesce(j.failed_message, j.retry_message),
+      progress = case when j.status <> 'started' or j.kind = 'map' then t.progress end,
       seq = j.seq + 1
     from judged j where t.ctid = j.tid
   )

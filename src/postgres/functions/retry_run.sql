@@ -32,7 +32,7 @@ begin
 
   with kept as (
     update pgflow.step_states t set status = 'completed', initial_tasks = o.initial_tasks, remaining_tasks = 0,
-      attempt = o.attempt, output = o.output, started_at = o.started_at, completed_at = o.completed_at
+      attempt = o.attempt, output = o.output, progress = o.progress, started_at = o.started_at, completed_at = o.completed_at
     from pgflow.step_states o
     where o.run_id = old_id and o.status = 'completed'
       and t.run_id = new_id and t.step_index = o.step_index and t.status = 'created'

@@ -91,6 +91,7 @@ create table pgflow.step_states (
   output          jsonb,
   error_message   text,
   skip_reason     text,
+  progress        jsonb,       -- { fraction, note }, as the handler said last
   seq             int  not null,
   created_at      timestamptz not null,
   started_at      timestamptz,
@@ -116,6 +117,7 @@ create table pgflow.step_tasks (
   fed_map       text,                      -- as in steps: a map that runs over the output
   output        jsonb,
   error_message text,
+  fraction      float8,                    -- of a map: how far it said it is; null once that is past
   started_at    timestamptz,
   ended_at      timestamptz,
   primary key (run_id, step_index, task_index)
@@ -125,6 +127,23 @@ create table pgflow.step_tasks (
 create index step_tasks_queue on pgflow.step_tasks (handler_id, available_at) where available_at is not null;
 -- For the rescue of a dead worker's tasks. Settling leaves worker_id as it is, for the same reason.
 create index step_tasks_worker on pgflow.step_tasks (worker_id) where worker_id is not null;
+
+-- What handlers logged. An entry is named by its execution and a number, so that one told twice is stored once.
+create table pgflow.step_logs (
+  run_id     uuid not null,
+  step_index int  not null,
+  task_index int  not null,
+  claim      int  not null,
+  log_number int  not null,
+  log_id     bigint generated always as identity,   -- within a run in the order of the commits
+  attempt    int  not null,
+  at         timestamptz not null,
+  message    text not null,
+  fields     jsonb,
+  primary key (run_id, step_index, task_index, claim, log_number)
+);
+
+create index step_logs_order on pgflow.step_logs (run_id, log_id);
 
 create table pgflow.workers (
   worker_id  int generated always as identity primary key,
@@ -166,6 +185,7 @@ create type pgflow.change_row as (
   skip_reason     text,
   created_at      timestamptz,
   skipped_at      timestamptz,
+  progress        jsonb,
   -- settled: which of the batch, counted from 1
   accepted        int[],
   -- claim; failed: which of the batch, as task_index, and when it is tried again, as available_at
