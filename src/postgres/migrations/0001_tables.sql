@@ -79,6 +79,17 @@ create table pgflow.runs (
 
 create index runs_newest on pgflow.runs (started_at, run_id);
 
+-- By tag, newest first, read off the key: with an array in `runs` and a GIN index, a list by a tag that many runs
+-- have would sort them all, and the planner would have to know which tags those are.
+create table pgflow.run_tags (
+  tag        text collate "C" not null,
+  started_at timestamptz not null,   -- the run's
+  run_id     uuid not null,
+  primary key (tag, started_at, run_id)
+);
+
+create index run_tags_run on pgflow.run_tags (run_id);
+
 create table pgflow.step_states (
   run_id          uuid not null,
   step_index      int  not null,
