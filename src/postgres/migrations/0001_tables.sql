@@ -79,8 +79,8 @@ create table pgflow.runs (
 
 create index runs_newest on pgflow.runs (started_at, run_id);
 
--- By tag, newest first, read off the key: with an array in `runs` and a GIN index, a list by a tag that many runs
--- have would sort them all, and the planner would have to know which tags those are.
+-- By tag, newest first, read off the key. With an array in `runs` and a GIN index the planner guesses how many runs
+-- have a tag: it walks through all of them for one, or sorts all that have it for the newest 50.
 create table pgflow.run_tags (
   tag        text collate "C" not null,
   started_at timestamptz not null,   -- the run's
