@@ -34,13 +34,14 @@ export type {
 export type { Jsonify } from './flow/jsonify.js';
 export { LiveClient, type LiveResult } from './live/live-client.js';
 export type { LiveRun, Verification, WaitOptions } from './live/live-run.js';
+export type { LiveRuns } from './live/live-runs.js';
 export type { LiveMessage, LiveSocket } from './live/live-socket.js';
 export type { Metrics, PgFlow, PgFlowOptions } from './pgflow.js';
 export type { Diagnosis } from './postgres/doctor.js';
 export type { Explanation, StepWait } from './postgres/explain-run.js';
 export type { Finding } from './postgres/finding.js';
 export type { Health } from './postgres/health.js';
-export type { ListOptions, RunList } from './postgres/list-runs.js';
+export type { ListOptions, TrackRunsOptions } from './postgres/list-runs.js';
 export type { LogEntry, LogOptions } from './postgres/logs.js';
 export type { FlowMetrics, PruneOptions } from './postgres/maintenance.js';
 export type { StartOptions } from './postgres/starter.js';
@@ -50,6 +51,7 @@ export { type PostgresPubSub, postgresPubSub } from './pubsub/postgres.js';
 export type { PubSub } from './pubsub/pubsub.js';
 export type { EventType, RunEvent } from './run/event.js';
 export type { Run, RunError, RunStatus, StepProgress, StepState, StepStatus } from './run/run.js';
+export type { RunList } from './run/run-list.js';
 export type { ClaimLatency } from './worker/claim-latency.js';
 export type { WorkerOptions } from './worker/worker-options.js';
 

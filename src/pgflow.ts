@@ -1,9 +1,10 @@
 import type { AnyFlow, FlowStartInput } from './flow/flow.js';
 import type { LiveRun } from './live/live-run.js';
+import type { LiveRuns } from './live/live-runs.js';
 import type { Diagnosis } from './postgres/doctor.js';
 import type { Explanation } from './postgres/explain-run.js';
 import type { Health } from './postgres/health.js';
-import type { ListOptions, RunList } from './postgres/list-runs.js';
+import type { ListOptions, TrackRunsOptions } from './postgres/list-runs.js';
 import type { LogEntry, LogOptions } from './postgres/logs.js';
 import type { FlowMetrics, PruneOptions } from './postgres/maintenance.js';
 import type { DatabaseOption } from './postgres/open-database.js';
@@ -11,6 +12,7 @@ import type { Started, StartOptions } from './postgres/starter.js';
 import type { PostgresPubSub } from './pubsub/postgres.js';
 import type { PubSub } from './pubsub/pubsub.js';
 import type { Run } from './run/run.js';
+import type { RunList } from './run/run-list.js';
 import type { ClaimLatency } from './worker/claim-latency.js';
 import type { WorkerLoad } from './worker/worker.js';
 import type { WorkerOptions } from './worker/worker-options.js';
@@ -119,6 +121,16 @@ export interface PgFlow {
    * @throws {PgFlowError} `RUN_NOT_FOUND`, `INVALID_RUN_ID`.
    */
   track<F extends AnyFlow = any>(runId: string): Promise<LiveRun<F>>;
+  /**
+   * A live list, newest first, for pages that show many runs: it is read again at most once a second while something
+   * changes, once for all who watch the same list in this process. Close it when you are done.
+   *
+   * @throws {PgFlowError} `INVALID_INPUT`, `DATABASE_UNAVAILABLE`.
+   * @example
+   * const orders = await pgflow.trackRuns({ tag: 'customer:7', limit: 20 });
+   * orders.subscribe(() => draw(orders.getSnapshot().runs));
+   */
+  trackRuns(options?: TrackRunsOptions): Promise<LiveRuns>;
   /**
    * Deletes runs that ended long ago, with all that belongs to them, in small transactions: workers go on meanwhile.
    * Runs under way never go. Who still watches a run that went gets `RUN_NOT_FOUND`. An aborted `signal` ends it after

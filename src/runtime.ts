@@ -1,13 +1,21 @@
 import { v7 as uuidv7 } from 'uuid';
 import { PgFlowError } from './errors.js';
 import type { LiveRun } from './live/live-run.js';
+import type { LiveRuns } from './live/live-runs.js';
+import { RunLists } from './live/run-lists.js';
 import { createTracker, type Tracker } from './live/tracker.js';
 import type { Metrics, PgFlow, PgFlowOptions } from './pgflow.js';
 import type { Database } from './postgres/database.js';
 import { type Diagnosis, diagnose } from './postgres/doctor.js';
 import { type Explanation, explainRun } from './postgres/explain-run.js';
 import { type Health, HealthCheck } from './postgres/health.js';
-import { type ListOptions, listRuns, type RunList } from './postgres/list-runs.js';
+import {
+  checkTracked,
+  type ListOptions,
+  listRuns,
+  listSource,
+  type TrackRunsOptions,
+} from './postgres/list-runs.js';
 import { type LogEntry, type LogOptions, readLogs } from './postgres/logs.js';
 import { Maintenance, type PruneOptions } from './postgres/maintenance.js';
 import { createStarter, type Registered } from './postgres/starter.js';
@@ -24,6 +32,7 @@ import { encodeHint } from './run/codec.js';
 import { errorText } from './run/error-text.js';
 import type { Run, RunStatus } from './run/run.js';
 import { checkRunId, isRunId } from './run/run-id.js';
+import type { RunList } from './run/run-list.js';
 import type { Handler } from './worker/execution.js';
 import { Worker, type WorkerPorts } from './worker/worker.js';
 import type { WorkerOptions } from './worker/worker-options.js';
@@ -43,6 +52,7 @@ export class Runtime implements PgFlow {
   /** False for a bus that was given: others may go on with it. */
   readonly #ownsPubSub: boolean;
   readonly #tracker: Tracker;
+  readonly #lists: RunLists;
   readonly #worker: Worker | undefined;
   readonly #startRun: ReturnType<typeof createStarter>;
   readonly #maintenance: Maintenance;
@@ -72,6 +82,11 @@ export class Runtime implements PgFlow {
     this.#ownsPubSub = options.pubsub === undefined || isPostgresPubSub(options.pubsub);
     this.#pubsub = choosePubSub(options.pubsub, database, this.#notifications);
     this.#tracker = createTracker({ source: store, pubsub: this.#pubsub, topics: this.#topics });
+    this.#lists = new RunLists({
+      source: listSource(store),
+      pubsub: this.#pubsub,
+      topic: this.#topics.list,
+    });
     if (options.worker !== false && handlers.size > 0)
       this.#worker = this.#createWorker(handlers, options.worker);
     this.#startRun = createStarter({
@@ -112,7 +127,10 @@ export class Runtime implements PgFlow {
 
   startOrGet: PgFlow['startOrGet'] = async (flow, input, options) => {
     this.#refuseStopped();
-    return this.#startRun(flow, input, options);
+    const started = await this.#startRun(flow, input, options);
+    // In a transaction it is told by SQL, when that commits.
+    if (started.created && options?.tx === undefined) this.#lists.tell();
+    return started;
   };
 
   async getRun(runId: string): Promise<Run | null> {
@@ -136,6 +154,11 @@ export class Runtime implements PgFlow {
     return this.#tracker.track(runId);
   }
 
+  async trackRuns(options?: TrackRunsOptions): Promise<LiveRuns> {
+    this.#refuseStopped();
+    return this.#lists.track(checkTracked(options));
+  }
+
   async cancelRun(
     runId: string,
     { reason }: { reason?: string } = {},
@@ -152,6 +175,7 @@ export class Runtime implements PgFlow {
     this.#refuseStopped();
     const { changes, ready } = await this.#store.retryRun(id, uuidv7());
     if (ready) this.#wakeAll();
+    this.#lists.tell();
     return applyChange(null, changes[0]!).run as Run;
   }
 
@@ -242,6 +266,7 @@ export class Runtime implements PgFlow {
     await this.#worker?.stop(grace);
     this.#tracker.close();
     for (const stop of this.#stopListening) stop();
+    this.#lists.close();
     if (this.#ownsPubSub) await this.#pubsub.close();
     await this.#notifications.close();
     await this.#database.close();
@@ -250,6 +275,7 @@ export class Runtime implements PgFlow {
   // What is told here is committed: whoever misses the message reads the rows.
 
   #announce(changes: readonly Change[]): void {
+    if (changes.length > 0) this.#lists.tell();
     for (const change of changes) {
       this.#tracker.apply(change);
       publishChange(this.#pubsub, this.#topics, change).catch(() => {});
@@ -259,6 +285,7 @@ export class Runtime implements PgFlow {
   }
 
   #tellGone(runIds: readonly string[]): void {
+    this.#lists.tell();
     for (const runId of runIds) {
       this.#tracker.hint(runId, GONE);
       this.#pubsub.publish(this.#topics.run(runId), encodeHint(runId, GONE)).catch(() => {});
@@ -286,6 +313,7 @@ export class Runtime implements PgFlow {
         this.#tracker.hint(runId, seq);
         await this.#pubsub.publish(this.#topics.run(runId), encodeHint(runId, seq));
       }
+      this.#lists.tell();
     } catch (error) {
       report('Reading runs again failed; their watchers catch up later', error);
     }

@@ -496,8 +496,9 @@ describe('commands', () => {
     const { pgflow, client } = setUp();
     const run = pgflow.add(RUN_ID);
     expect(await client.listRuns()).toEqual({ runs: [run], cursor: 'next' });
-    await client.listRuns({ flow: 'a b&c', status: 'failed', limit: 7, cursor: 'x/y=' });
-    expect(pgflow.queries[1]).toEqual({ flow: 'a b&c', status: 'failed', limit: 7, cursor: 'x/y=' });
+    const query = { flow: 'a b&c', status: 'failed', tag: 'é&=', limit: 7, cursor: 'x/y=' } as const;
+    await client.listRuns(query);
+    expect(pgflow.queries[1]).toEqual(query);
   });
 
   it('cancel and retry', async () => {

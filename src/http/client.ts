@@ -45,6 +45,8 @@ export interface PgFlowClient {
 export interface ListQuery {
   readonly flow?: string;
   readonly status?: RunStatus;
+  /** Only runs that were started with this tag. */
+  readonly tag?: string;
   readonly limit?: number;
   readonly cursor?: string;
 }

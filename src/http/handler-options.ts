@@ -17,6 +17,7 @@ export interface HandlerPgFlow {
 export interface RunQuery {
   readonly flow?: string;
   readonly status?: RunStatus;
+  readonly tag?: string;
   readonly limit?: number;
   readonly cursor?: string;
 }

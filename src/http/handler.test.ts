@@ -278,11 +278,15 @@ describe('list', () => {
   it('passes on what was asked for', async () => {
     const { send, pgflow, authorize } = setUp();
     pgflow.add(RUN_ID);
-    const { status, body } = await send('/runs?flow=process_order&status=failed&limit=500&cursor=abc');
+    const { status, body } = await send(
+      '/runs?flow=process_order&status=failed&tag=order%3A123&limit=500&cursor=abc',
+    );
     expect(status).toBe(200);
     expect(body.cursor).toBe('next');
     expect(body.runs.map((run: unknown) => decodeRun(run)?.runId)).toEqual([RUN_ID]);
-    expect(pgflow.queries).toEqual([{ flow: 'process_order', status: 'failed', limit: 500, cursor: 'abc' }]);
+    expect(pgflow.queries).toEqual([
+      { flow: 'process_order', status: 'failed', tag: 'order:123', limit: 500, cursor: 'abc' },
+    ]);
     expect(authorize.mock.calls[0]![1]).toEqual({ action: 'list', flowSlug: 'process_order' });
   });
 
@@ -295,6 +299,9 @@ describe('list', () => {
     'limit=x',
     'status=done',
     'status=__proto__',
+    'tag=',
+    'tag=%00',
+    `tag=${'x'.repeat(129)}`,
   ])('answers 400 to %s', async (query) => {
     const { send, pgflow } = setUp();
     const { status, body } = await send(`/runs?${query}`);

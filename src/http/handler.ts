@@ -10,7 +10,7 @@ export type { HandlerOptions, HandlerPgFlow, RunQuery } from './handler-options.
  * Serves runs over HTTP: start, read, list, control, and a stream of each run's changes.
  *
  * - `POST /flows/:slug/runs`, body `{ input, runId? }` → 201 `{ run }`, or 200 if it was there
- * - `GET /runs?flow=&status=&limit=&cursor=` → `{ runs, cursor }`
+ * - `GET /runs?flow=&status=&tag=&limit=&cursor=` → `{ runs, cursor }`
  * - `GET /runs/:runId` → `{ run }`
  * - `GET /runs/:runId/events` → server-sent events: `snapshot`, then `change`, each with the run's
  *   seq as its id; `Last-Event-ID` or `?since=` resumes; `freshness` when the server itself is cut

@@ -1,4 +1,5 @@
 import { isRunStatus } from '../run/run.js';
+import { whyNoTag } from '../run/tags.js';
 import type { LogQuery, RunQuery } from './handler-options.js';
 import { Refusal } from './refusal.js';
 
@@ -18,9 +19,13 @@ export function readQuery(params: URLSearchParams): RunQuery {
   if (limit !== undefined && !(/^\d{1,3}$/.test(limit) && Number(limit) >= 1 && Number(limit) <= 500)) {
     throw new Refusal(400, 'INVALID_INPUT', 'limit has to be a whole number from 1 to 500.');
   }
+  const tag = params.get('tag') ?? undefined;
+  const whyNot = tag === undefined ? null : whyNoTag(tag);
+  if (whyNot !== null) throw new Refusal(400, 'INVALID_INPUT', `tag ${whyNot}.`);
   return {
     flow: params.get('flow') ?? undefined,
     status,
+    tag,
     limit: limit === undefined ? undefined : Number(limit),
     cursor: params.get('cursor') ?? undefined,
   };

@@ -22,6 +22,10 @@ export function nobodyWatches(runId: string): PgFlowError {
   });
 }
 
+export function nobodyWatchesList(): PgFlowError {
+  return new PgFlowError('CLOSED', 'Nobody watches this list of runs any more. Track it again.');
+}
+
 export function trackerClosed(): PgFlowError {
   return new PgFlowError('CLOSED', 'Live runs were ended, because pgflow was stopped. Create a new one.');
 }

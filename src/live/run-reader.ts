@@ -85,7 +85,8 @@ export class RunReader {
   }
 }
 
-function withDeadline<T>(answer: Promise<T>): Promise<T> {
+/** Rejects when there is no answer in time. */
+export function withDeadline<T>(answer: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = after(READ_DEADLINE * 1000, () => {
       reject(

@@ -11,6 +11,8 @@ export interface LiveStartOptions {
   /** Seconds from now. */
   readonly delay?: number;
   readonly runAt?: Date;
+  /** What lists can find the run by. */
+  readonly tags?: readonly string[];
 }
 
 /** What LiveClient needs of pgflow. */

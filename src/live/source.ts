@@ -1,4 +1,5 @@
 import type { Change } from '../run/change.js';
+import type { RunFilter, RunPage } from '../run/run-list.js';
 
 /** What a live run reads of the database. A port: the composition root fills it. */
 export interface RunSource {
@@ -14,4 +15,10 @@ export interface RunSource {
 export interface RunCursor {
   readonly runId: string;
   readonly since: number;
+}
+
+/** What live lists read of the database. A port, too. */
+export interface ListSource {
+  /** The newest runs that match each filter, in one statement. */
+  readPages(filters: readonly RunFilter[]): Promise<RunPage[]>;
 }

@@ -1,5 +1,5 @@
 import { v7 as uuidv7 } from 'uuid';
-import { PgFlowError } from '../errors.js';
+import { type InputIssue, PgFlowError } from '../errors.js';
 import { type AnyFlow, isRoot } from '../flow/flow.js';
 import { isSlug } from '../flow/slug.js';
 import { validateInput } from '../flow/validate-input.js';
@@ -8,6 +8,7 @@ import { begunRun } from '../run/begun-run.js';
 import type { Run } from '../run/run.js';
 import { checkRunId } from '../run/run-id.js';
 import { toStorableJson } from '../run/storable.js';
+import { issuesOfTags } from '../run/tags.js';
 import { createBatch } from './batch.js';
 import type { Outcome } from './change-rows.js';
 import type { StartRequest, Store } from './store.js';
@@ -21,6 +22,11 @@ export interface StartOptions {
   readonly delay?: number;
   /** When its first steps may begin, instead of `delay`; the past means now. */
   readonly runAt?: Date;
+  /**
+   * What lists can find the run by, such as `order:123`: at most 20 texts of 1 to 128 characters; doubles count once.
+   * A retry of the run has them too. A run that is there already keeps those it has.
+   */
+  readonly tags?: readonly string[];
   /**
    * Your own transaction, on the same database: the run is there if and only if that commits, and live at once. A `pg`
    * client, a PGlite transaction, postgres.js' `sql`, Drizzle's `tx` or Kysely's `trx`.
@@ -114,10 +120,11 @@ async function createRequest(
   flowSlug: string,
   definition: AnyFlow | undefined,
   input: unknown,
-  { runId, delay, runAt }: StartOptions,
+  { runId, delay, runAt, tags = [] }: StartOptions,
 ): Promise<StartRequest> {
   const id = runId === undefined ? uuidv7() : checkRunId(runId);
   checkDelay(flowSlug, delay, runAt);
+  refuseIf(issuesOfTags(tags), flowSlug);
   const given = toStorableJson(input, 'input');
   const stored = definition ? toStorableJson(await validateInput(definition, input), 'input') : given;
   return {
@@ -127,16 +134,13 @@ async function createRequest(
     givenInput: stored === given ? null : given,
     delay: delay ?? null,
     runAt: runAt ?? null,
+    tags: [...new Set(tags)],
     knownVersion: null,
   };
 }
 
 function checkDelay(flowSlug: string, delay: number | undefined, runAt: Date | undefined): void {
-  const fail = (path: string, message: string) => {
-    throw new PgFlowError('INVALID_INPUT', `Cannot start \`${flowSlug}\`: ${path} ${message}`, {
-      data: { issues: [{ path, message }] },
-    });
-  };
+  const fail = (path: string, message: string) => refuseIf([{ path, message }], flowSlug);
   if (delay !== undefined && !(typeof delay === 'number' && delay >= 0 && delay <= LONGEST_DELAY)) {
     fail('delay', `must be a number of seconds from 0 to ${LONGEST_DELAY}, not ${String(delay)}.`);
   }
@@ -145,6 +149,13 @@ function checkDelay(flowSlug: string, delay: number | undefined, runAt: Date | u
   }
   if (delay !== undefined && runAt !== undefined)
     fail('delay', 'and runAt exclude each other; give one of them.');
+}
+
+function refuseIf(issues: readonly InputIssue[], flowSlug: string): void {
+  const [first] = issues;
+  if (first === undefined) return;
+  const text = `Cannot start \`${flowSlug}\`: ${first.path} ${first.message}`;
+  throw new PgFlowError('INVALID_INPUT', text.endsWith('.') ? text : `${text}.`, { data: { issues } });
 }
 
 function readStarted(starts: readonly Start[], outcome: Outcome): Started[] {

@@ -1,6 +1,6 @@
 import type { StepConditions, StepOptions } from '../flow/flow.js';
 import type { Change } from '../run/change.js';
-import type { RunStatus } from '../run/run.js';
+import type { RunFilter } from '../run/run-list.js';
 import { type ChangeRow, type Outcome, readOutcome } from './change-rows.js';
 import type { Database, Queryable } from './database.js';
 import { refuse } from './refusals.js';
@@ -37,6 +37,8 @@ export interface StartRequest {
   /** Seconds. */
   readonly delay: number | null;
   readonly runAt: Date | null;
+  /** Each once. */
+  readonly tags: readonly string[];
   /** The version of the flow whose definition the caller has: of such a run it is not told what it can know. */
   readonly knownVersion: number | null;
 }
@@ -70,12 +72,14 @@ export interface LogRow {
   readonly fields: Record<string, unknown> | null;
 }
 
-export interface ListRequest {
-  readonly flow?: string;
-  readonly status?: RunStatus;
-  readonly limit: number;
-  /** List what is older than this run. */
-  readonly before: { readonly startedAt: string; readonly runId: string } | null;
+/** Where a run stands in lists. */
+export interface RunPlace {
+  readonly runId: string;
+  readonly startedAt: Date;
+}
+
+export interface RunPosition extends RunPlace {
+  readonly seq: number;
 }
 
 /** The engine's statements: one method for each function of SQL. */
@@ -105,7 +109,8 @@ export class Store {
     return this.#outcome(
       this.#database,
       `select * from ${this.#name}.start_flows($1::text[]::uuid[], $2::text[], $3::text[]::jsonb[], $4::text[]::jsonb[],
-         $5::float8[], $6::text[]::timestamptz[], false, $7::int[], $8, $9::int[], $10)`,
+         $5::float8[], $6::text[]::timestamptz[], false, $7::int[], $8, $9::int[], $10,
+         $11::text[])`,
       [
         starts.map((start) => start.runId),
         starts.map((start) => start.flowSlug),
@@ -117,6 +122,7 @@ export class Store {
         capacity?.workerId ?? null,
         capacity?.handlerIds ?? [],
         capacity?.slots ?? 0,
+        starts.some(({ tags }) => tags.length > 0) ? starts.map(arrayOfTags) : null,
       ],
     ).catch(refuse);
   }
@@ -127,7 +133,8 @@ export class Store {
     const rows = await tx
       .query<{ row: string }>(
         `select ' ' || to_json(c)::text as row from ${this.#name}.start_flows(array[$1::text::uuid], array[$2::text],
-           array[$3::text::jsonb], array[$4::text::jsonb], array[$5::text::float8], array[$6::text::timestamptz], true) c`,
+           array[$3::text::jsonb], array[$4::text::jsonb], array[$5::text::float8], array[$6::text::timestamptz], true,
+           tags => array[$7::text]) c`,
         [
           start.runId,
           start.flowSlug,
@@ -135,6 +142,7 @@ export class Store {
           start.givenInput,
           start.delay === null ? null : String(start.delay),
           start.runAt?.toISOString() ?? null,
+          arrayOfTags(start),
         ],
       )
       .catch(refuse);
@@ -191,20 +199,42 @@ export class Store {
     await this.#database.query('select pg_notify($1, p) from unnest($2::text[]) p', [this.#schema, payloads]);
   }
 
-  /** Newest first. */
-  async listRuns({ flow, status, limit, before }: ListRequest): Promise<Change[]> {
+  /** Newest first; what is older than the run that `before` names. */
+  async listRuns(
+    { flow, status, tag, limit }: RunFilter,
+    before: { readonly startedAt: string; readonly runId: string } | null,
+  ): Promise<Change[]> {
     const { changes } = await this.#outcome(
       this.#database,
       `with page as materialized (
-         select run_id from ${this.#name}.runs
-         where ($1::text is null or flow_slug = $1) and ($2::text is null or status = $2)
-           and ($3::timestamptz is null or (started_at, run_id) < ($3, $4::uuid))
-         order by started_at desc, run_id desc limit $5
+         select p.run_id from ${this.#name}.list_runs(array[$1::text], array[$2::text], array[$3::text], array[$4::int],
+           array[$5::timestamptz], array[$6::uuid]) p
        )
        select c.* from ${this.#name}.read_changes(array(select run_id from page), array(select 0 from page)) c`,
-      [flow ?? null, status ?? null, before?.startedAt ?? null, before?.runId ?? null, limit],
+      [flow ?? null, status ?? null, tag ?? null, limit, before?.startedAt ?? null, before?.runId ?? null],
     );
-    return changes.sort(byNewest);
+    return changes.sort((a, b) => byNewest(placeOf(a), placeOf(b)));
+  }
+
+  /** Which runs match each filter, newest first. */
+  async readPages(filters: readonly RunFilter[]): Promise<RunPosition[][]> {
+    const rows = await this.#database.query<{
+      page: number;
+      run_id: string;
+      seq: number;
+      started_at: string;
+    }>(`select * from ${this.#name}.list_runs($1::text[], $2::text[], $3::text[], $4::int[])`, [
+      filters.map(({ flow }) => flow ?? null),
+      filters.map(({ status }) => status ?? null),
+      filters.map(({ tag }) => tag ?? null),
+      filters.map(({ limit }) => limit),
+    ]);
+    const pages: RunPosition[][] = filters.map(() => []);
+    for (const { page, run_id, seq, started_at } of rows) {
+      pages[page - 1]!.push({ runId: run_id, seq, startedAt: new Date(started_at) });
+    }
+    for (const page of pages) page.sort(byNewest);
+    return pages;
   }
 
   async #outcome(on: Queryable, sql: string, params: readonly unknown[]): Promise<Outcome> {
@@ -212,7 +242,17 @@ export class Store {
   }
 }
 
-function byNewest(a: Change, b: Change): number {
-  const later = b.origin!.startedAt.getTime() - a.origin!.startedAt.getTime();
+/** As PostgreSQL writes an array; null for none. */
+function arrayOfTags({ tags }: StartRequest): string | null {
+  if (tags.length === 0) return null;
+  return `{${tags.map((tag) => `"${tag.replaceAll(/["\\]/g, '\\$&')}"`).join(',')}}`;
+}
+
+function byNewest(a: RunPlace, b: RunPlace): number {
+  const later = b.startedAt.getTime() - a.startedAt.getTime();
   return later || (a.runId < b.runId ? 1 : -1);
+}
+
+function placeOf({ runId, origin }: Change): RunPlace {
+  return { runId, startedAt: origin!.startedAt };
 }

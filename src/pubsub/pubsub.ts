@@ -35,10 +35,17 @@ export interface Topics {
   run(runId: string): string;
   /** `{ runId, status }` when a run has failed or was cancelled: its handlers are to abort. */
   readonly runs: string;
+  /** Runs were started, changed or deleted, whichever: for lists of runs. */
+  readonly list: string;
   /** Tasks became ready: `{}`. */
   readonly wake: string;
 }
 
 export function topicsOf(schema: string): Topics {
-  return { run: (runId) => `${schema}:run:${runId}`, runs: `${schema}:runs`, wake: `${schema}:wake` };
+  return {
+    run: (runId) => `${schema}:run:${runId}`,
+    runs: `${schema}:runs`,
+    list: `${schema}:list`,
+    wake: `${schema}:wake`,
+  };
 }

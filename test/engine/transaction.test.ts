@@ -67,6 +67,21 @@ describe.each(LIBRARIES)('start in a transaction of $name', (given) => {
     expect(after).toMatchObject({ created: true, run: { input: { id: 2 } } });
   });
 
+  test('start-in-transaction: its tags are there when it is, and live lists see it then', async () => {
+    const { world, library } = await open(given);
+    const live = await world.pgflow.trackRuns({ tag: `it's "$1"` });
+    const shown = new Promise<void>((resolve) => live.subscribe(resolve));
+
+    const { runId } = await library.transaction((tx) =>
+      world.pgflow.startFlow(ship, { id: 1 }, { tx, tags: [`it's "$1"`, '{b\\,'] }),
+    );
+    await shown;
+
+    expect(live.getSnapshot().runs.map((run) => run.runId)).toEqual([runId]);
+    expect((await world.pgflow.listRuns({ tag: '{b\\,' })).runs).toHaveLength(1);
+    live.close();
+  });
+
   test('start-in-transaction: committed, flow and job are live at once, in a process that did not start them', async () => {
     const { world, library } = await open(given);
     const starter = await world.open({ worker: false });

@@ -1,5 +1,5 @@
--- Tells all processes over the notification channel which runs moved and whether tasks became ready,
--- when the transaction commits. The messages are hints: the rows are the truth.
+-- Tells all processes over the notification channel which runs moved, that lists of runs did, and whether tasks
+-- became ready, when the transaction commits. The messages are hints: the rows are the truth.
 create function pgflow.notify_changes(run_ids uuid[], seqs int[], ready boolean) returns void
 language plpgsql volatile set search_path = ''
 as $$
@@ -19,6 +19,8 @@ begin
           pg_catalog.jsonb_build_object('runId', r.run_id, 'status', r.status)), (b.ordinality - 1) / 20
       from unnest(run_ids) with ordinality b(run_id, ordinality) join pgflow.runs r on r.run_id = b.run_id
       where r.status in ('failed', 'cancelled')
+      union all
+      select pg_catalog.jsonb_build_array('pgflow' || ':list', '{}'::jsonb), 0 where run_ids <> '{}'
       union all
       select pg_catalog.jsonb_build_array('pgflow' || ':wake', '{}'::jsonb), 0 where ready
     ) m

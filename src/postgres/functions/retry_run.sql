@@ -1,4 +1,4 @@
--- Starts a new run of a failed or cancelled one, on the same version with the same input. Completed
+-- Starts a new run of a failed or cancelled one, on the same version with the same input and tags. Completed
 -- steps and completed tasks of maps are taken over and do not run again; all else is as new.
 -- Raises PF005 when there is no such run, PF006 when it is under way or completed.
 -- Returns the new run as a change since 0, and a row `ready`.
@@ -26,6 +26,8 @@ begin
     retry_of, root_run_id)
   values (new_id, _old.flow_slug, _old.version, 'started', _old.input, _old.given_input, _old.step_count, 0, _now,
     old_id, _old.root_run_id);
+  insert into pgflow.run_tags (tag, started_at, run_id)
+  select t.tag, _now, new_id from pgflow.run_tags t where t.run_id = old_id;
   perform pgflow.place_steps(array[new_id], _now);
   select array_agg(new_id), array_agg(s.step_index) into _root_runs, _roots from pgflow.steps s
   where s.flow_slug = _old.flow_slug and s.version = _old.version and s.dep_count = 0;

@@ -1,6 +1,7 @@
 -- Starts runs, many at once; the ids in a batch differ. A run id that exists already is left as it
 -- is if flow and input (as given) are equal, else PF002. An unknown flow: PF001; a map over an input
 -- that is no array: PF003. delays: seconds until the root steps may begin; run_ats: the time, instead.
+-- tags: of each run, as the text of an array.
 -- claimant: the worker that asks, with the handlers that it has and its free slots: root tasks may be its own at once.
 --
 -- Returns a row `started` with the time of the start; the whole run as a change since 0, unless it is of the version that
@@ -9,7 +10,8 @@
 create function pgflow.start_flows(
   run_ids uuid[], flow_slugs text[], inputs jsonb[], given_inputs jsonb[] default null,
   delays float8[] default null, run_ats timestamptz[] default null, notify boolean default true,
-  known_versions int[] default null, claimant int default null, claimant_handlers int[] default null, slots int default 0
+  known_versions int[] default null, claimant int default null, claimant_handlers int[] default null, slots int default 0,
+  tags text[] default null
 ) returns setof pgflow.change_row
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -52,6 +54,12 @@ begin
     _existing := pgflow.check_starts(run_ids, flow_slugs, inputs, given_inputs, _new_runs);
   end if;
   perform pgflow.place_steps(_new_runs, _now);
+  if tags is not null then
+    insert into pgflow.run_tags (tag, started_at, run_id)
+    select distinct t.tag, _now, b.run_id
+    from unnest(run_ids, tags) b(run_id, tags) cross join lateral unnest(b.tags::text[]) t(tag)
+    where b.run_id = any (_new_runs);
+  end if;
 
   select array_agg(x.run_id) filter (where x.seq = 1), array_agg(x.step_index) filter (where x.seq = 1),
     array_agg(x.begin_at) filter (where x.seq = 1),

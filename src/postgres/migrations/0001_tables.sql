@@ -79,6 +79,17 @@ create table pgflow.runs (
 
 create index runs_newest on pgflow.runs (started_at, run_id);
 
+-- By tag, newest first, read off the key. With an array in `runs` and a GIN index the planner guesses how many runs
+-- have a tag: it walks through all of them for one, or sorts all that have it for the newest 50.
+create table pgflow.run_tags (
+  tag        text collate "C" not null,
+  started_at timestamptz not null,   -- the run's
+  run_id     uuid not null,
+  primary key (tag, started_at, run_id)
+);
+
+create index run_tags_run on pgflow.run_tags (run_id);
+
 create table pgflow.step_states (
   run_id          uuid not null,
   step_index      int  not null,
