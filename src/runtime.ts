@@ -19,16 +19,13 @@ import { publishChange } from './pubsub/publish-change.js';
 import { type PubSub, type Topics, topicsOf } from './pubsub/pubsub.js';
 import { applyChange } from './run/apply-change.js';
 import type { Change } from './run/change.js';
-import { encodeHint } from './run/codec.js';
+import { encodeHint, GONE } from './run/codec.js';
 import { errorText } from './run/error-text.js';
 import type { Run, RunStatus } from './run/run.js';
 import { checkRunId, isRunId } from './run/run-id.js';
 import type { Handler } from './worker/execution.js';
 import { Worker, type WorkerPorts } from './worker/worker.js';
 import type { WorkerOptions } from './worker/worker-options.js';
-
-/** The seq of a hint that says that a run is gone: no run gets there. */
-const GONE = 2 ** 31 - 1;
 
 /** Modes: `created → started → stopped`; it can be stopped without having been started. */
 export class Runtime implements PgFlow {
