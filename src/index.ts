@@ -44,11 +44,14 @@ export type { ListOptions, RunList } from './postgres/list-runs.js';
 export type { FlowMetrics, PruneOptions } from './postgres/maintenance.js';
 export type { StartOptions } from './postgres/starter.js';
 export type { Tx } from './postgres/user-transaction.js';
+export { attachPubSub } from './pubsub/attach-pubsub.js';
 export { memoryPubSub } from './pubsub/memory.js';
 export { type PostgresPubSub, postgresPubSub } from './pubsub/postgres.js';
 export type { PubSub } from './pubsub/pubsub.js';
 export type { EventType, RunEvent } from './run/event.js';
 export type { Run, RunError, RunStatus, StepState, StepStatus } from './run/run.js';
+export { attachTelemetry, type TelemetryListeners } from './telemetry/attach-telemetry.js';
+export type { TelemetryEvents } from './telemetry/events.js';
 export type { ClaimLatency } from './worker/claim-latency.js';
 export type { WorkerOptions } from './worker/worker-options.js';
 
