@@ -3,20 +3,23 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { defineFlow } from '../../src/flow/define-flow.js';
 import { defineJob } from '../../src/flow/define-job.js';
 import type { LiveRun } from '../../src/live/live-run.js';
+import { until } from '../../src/testing/until.js';
 import { startTcpProxy } from '../harness/tcp-proxy.js';
 import { scripted } from './scripted.js';
 import { createWorld } from './world.js';
 
-/** What this process has read for its watchers since: of each statement, how many runs it asked for. */
+/** What this process has read for its watchers since: of each statement, for how many runs it asked, and since when. */
 function watchReads() {
   const query = vi.spyOn(pg.Client.prototype, 'query');
   onTestFinished(() => query.mockRestore());
-  const asked = () =>
+  const reads = () =>
     query.mock.calls
       .map(([statement]) => statement as unknown as { text?: string; values?: unknown[] })
-      .filter(({ text }) => text?.includes('read_changes('))
-      .map(({ values }) => String(values?.[0]).split(',').length);
-  return { asked, forget: () => query.mockClear() };
+      .filter(({ text }) => text?.includes('read_changes('));
+  return {
+    asked: () => reads().map(({ values }) => String(values?.[0]).split(',').length),
+    sinces: () => reads().map(({ values }) => values?.[1]),
+  };
 }
 
 const isFresh = (live: LiveRun, wanted: boolean) =>
@@ -97,5 +100,31 @@ describe('what watching costs on postgres', () => {
     // The watchdog may have looked, and found some behind, before the last had ended.
     expect(reads.asked().length).toBeLessThanOrEqual(2);
     for (const live of [...lives, ...here]) live.close();
+  });
+
+  test('a run that is deleted is looked for at once in all processes that watch it, and ends as gone', async () => {
+    const calls = scripted();
+    const job = defineJob({ slug: 'deleted' }, calls.handler);
+    const world = await createWorld('postgres', { jobs: [job] });
+    const there = await world.open({ worker: false });
+    const { runId } = await world.pgflow.enqueue(job, null);
+    await calls.next();
+    const lives = await Promise.all([world.pgflow, there].map((pgflow) => pgflow.track(runId)));
+    await Promise.all(
+      lives.map((live) => until(live, (run) => run.step('deleted').status === 'started', 20)),
+    );
+    const waits = lives.map((live) => live.waitFor('completed').catch(({ code }) => code));
+    const iterated = lives.map(async (live) => {
+      for await (const run of live) expect(run.status).toBe('started');
+    });
+    const reads = watchReads();
+
+    await world.pgflow.deleteFlow('deleted');
+
+    expect(await Promise.all(waits)).toEqual(['RUN_NOT_FOUND', 'RUN_NOT_FOUND']);
+    await Promise.all(iterated);
+    expect(lives.map((live) => live.ended?.code)).toEqual(['RUN_NOT_FOUND', 'RUN_NOT_FOUND']);
+    // By the message: the watchdog would have asked for seqs, and read nothing.
+    expect(reads.sinces()).toEqual(['{0}', '{0}']);
   });
 });
