@@ -176,7 +176,7 @@ export class TrackedRun {
   }
 
   async #load(): Promise<SharedRun> {
-    await this.#subscribed();
+    await this.#topic.openWithin(SUBSCRIBE_MS);
     this.#hasRead = true;
     this.#known = 0;
     this.#doubtful = false;
@@ -190,16 +190,6 @@ export class TrackedRun {
     this.#applyBuffered(shared);
     this.#next(REORDER_MS);
     return shared;
-  }
-
-  #subscribed(): Promise<void> {
-    return new Promise((resolve) => {
-      const stop = after(SUBSCRIBE_MS, resolve);
-      void this.#topic.open().then(() => {
-        stop();
-        resolve();
-      });
-    });
   }
 
   #onSubscribed(): void {
