@@ -193,6 +193,21 @@ describe('what is lost, doubled or overtaken', () => {
     expect(source.reads).toHaveLength(2);
   });
 
+  it('keeps no more of what came while it loaded, and reads the rest', async () => {
+    source.beforeAnswer = () => {
+      source.beforeAnswer = () => {};
+      rows.begin('a');
+      for (let attempt = 2; attempt < 72; attempt++) {
+        bus.tell(rows.commit({ steps: { a: { attempt } } }));
+      }
+    };
+    const live = await tracker.track(SCRIPTED_RUN_ID);
+    expect(live.getSnapshot().seq).toBe(1);
+    await pass(1);
+    expectRow(live);
+    expect(source.reads).toHaveLength(2);
+  });
+
   it('reads at once for a hint, and one read at a time however many hints', async () => {
     const live = await tracker.track(SCRIPTED_RUN_ID);
     let answer = () => {};

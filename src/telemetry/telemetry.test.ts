@@ -1,4 +1,5 @@
 import { channel } from 'node:diagnostics_channel';
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Change } from '../run/change.js';
 import { ScriptedRun } from '../run/scripted-run.test-support.js';
@@ -38,6 +39,12 @@ afterEach(() => {
   detach();
   // C5: nobody is left on the channels of the process.
   expect(NAMES.filter((name) => channel(name).hasSubscribers)).toEqual([]);
+});
+
+it('has all its channels, and no others, in the table of docs/telemetry.md', () => {
+  const page = readFileSync(new URL('../../docs/telemetry.md', import.meta.url), 'utf8');
+  const listed = [...page.matchAll(/^\| `(pgflow:[\w:]+)` \|/gm)].map(([, name]) => name);
+  expect(listed).toEqual(NAMES);
 });
 
 describe('attachTelemetry', () => {
