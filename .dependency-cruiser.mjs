@@ -12,10 +12,10 @@ const MAY_IMPORT = {
   postgres: ['telemetry', 'run', 'flow', 'errors'],
   worker: ['postgres', 'telemetry', 'run', 'flow', 'errors'],
   pubsub: ['telemetry', 'run', 'flow', 'errors'],
-  live: ['telemetry', 'run', 'flow', 'errors'],
-  http: ['live', 'telemetry', 'run', 'flow', 'errors'],
+  live: ['run', 'flow', 'errors'],
+  http: ['live', 'run', 'flow', 'errors'],
   ui: ['http', 'live', 'run', 'flow', 'errors'],
-  dashboard: ['http', 'live', 'telemetry', 'run', 'flow', 'errors'],
+  dashboard: ['http', 'live', 'run', 'flow', 'errors'],
   testing: ['index', 'live', 'pubsub', 'worker', 'postgres', 'telemetry', 'run', 'flow', 'errors'],
   cli: ['index', 'dashboard', 'http', 'postgres', 'run', 'flow', 'errors'],
 };

@@ -46,12 +46,15 @@ export type { LogEntry, LogOptions } from './postgres/logs.js';
 export type { FlowMetrics, PruneOptions } from './postgres/maintenance.js';
 export type { StartOptions } from './postgres/starter.js';
 export type { Tx } from './postgres/user-transaction.js';
+export { attachPubSub } from './pubsub/attach-pubsub.js';
 export { memoryPubSub } from './pubsub/memory.js';
 export { type PostgresPubSub, postgresPubSub } from './pubsub/postgres.js';
 export type { PubSub } from './pubsub/pubsub.js';
 export type { EventType, RunEvent } from './run/event.js';
 export type { Run, RunError, RunStatus, StepProgress, StepState, StepStatus } from './run/run.js';
 export type { RunList } from './run/run-list.js';
+export { attachTelemetry, type TelemetryListeners } from './telemetry/attach-telemetry.js';
+export type { TelemetryEvents } from './telemetry/events.js';
 export type { ClaimLatency } from './worker/claim-latency.js';
 export type { WorkerOptions } from './worker/worker-options.js';
 

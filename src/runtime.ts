@@ -21,24 +21,23 @@ import { Maintenance, type PruneOptions } from './postgres/maintenance.js';
 import { createStarter, type Registered } from './postgres/starter.js';
 import type { Store } from './postgres/store.js';
 import { TaskStore } from './postgres/task-store.js';
+import { attachPubSub } from './pubsub/attach-pubsub.js';
 import { memoryPubSub } from './pubsub/memory.js';
 import { mergePubSub } from './pubsub/merged.js';
 import { type PostgresPubSub, postgresPubSub } from './pubsub/postgres.js';
-import { publishChange } from './pubsub/publish-change.js';
 import { type PubSub, type Topics, topicsOf } from './pubsub/pubsub.js';
 import { applyChange } from './run/apply-change.js';
 import type { Change } from './run/change.js';
-import { encodeHint } from './run/codec.js';
+import { GONE } from './run/codec.js';
 import { errorText } from './run/error-text.js';
 import type { Run, RunStatus } from './run/run.js';
 import { checkRunId, isRunId } from './run/run-id.js';
 import type { RunList } from './run/run-list.js';
+import type { TaskEnding } from './telemetry/task-trace.js';
+import { Telemetry } from './telemetry/telemetry.js';
 import type { Handler } from './worker/execution.js';
 import { Worker, type WorkerPorts } from './worker/worker.js';
 import type { WorkerOptions } from './worker/worker-options.js';
-
-/** The seq of a hint that says that a run is gone: no run gets there. */
-const GONE = 2 ** 31 - 1;
 
 /** Modes: `created → started → stopped`; it can be stopped without having been started. */
 export class Runtime implements PgFlow {
@@ -53,6 +52,8 @@ export class Runtime implements PgFlow {
   readonly #ownsPubSub: boolean;
   readonly #tracker: Tracker;
   readonly #lists: RunLists;
+  readonly #telemetry: Telemetry;
+  readonly #detachPubSub: () => void;
   readonly #worker: Worker | undefined;
   readonly #startRun: ReturnType<typeof createStarter>;
   readonly #maintenance: Maintenance;
@@ -81,6 +82,8 @@ export class Runtime implements PgFlow {
     });
     this.#ownsPubSub = options.pubsub === undefined || isPostgresPubSub(options.pubsub);
     this.#pubsub = choosePubSub(options.pubsub, database, this.#notifications);
+    this.#telemetry = new Telemetry(schema);
+    this.#detachPubSub = attachPubSub(this, this.#pubsub);
     this.#tracker = createTracker({ source: store, pubsub: this.#pubsub, topics: this.#topics });
     this.#lists = new RunLists({
       source: listSource(store),
@@ -128,8 +131,11 @@ export class Runtime implements PgFlow {
   startOrGet: PgFlow['startOrGet'] = async (flow, input, options) => {
     this.#refuseStopped();
     const started = await this.#startRun(flow, input, options);
-    // In a transaction it is told by SQL, when that commits.
-    if (started.created && options?.tx === undefined) this.#lists.tell();
+    // In a transaction of the user's it is not committed yet; SQL tells it when it is.
+    if (started.created && options?.tx === undefined) {
+      this.#telemetry.runStarted(started.run);
+      this.#lists.tell();
+    }
     return started;
   };
 
@@ -174,9 +180,11 @@ export class Runtime implements PgFlow {
     const id = checkRunId(runId);
     this.#refuseStopped();
     const { changes, ready } = await this.#store.retryRun(id, uuidv7());
+    const run = applyChange(null, changes[0]!).run as Run;
+    this.#telemetry.runStarted(run);
     if (ready) this.#wakeAll();
     this.#lists.tell();
-    return applyChange(null, changes[0]!).run as Run;
+    return run;
   }
 
   async explain(runId: string): Promise<Explanation> {
@@ -242,10 +250,14 @@ export class Runtime implements PgFlow {
     const ports: WorkerPorts = {
       store: new TaskStore(this.#database, this.#schema),
       handlers,
-      onChanges: (changes) => this.#announce(changes),
+      onChanges: (changes, endings) => this.#announce(changes, endings),
       onReady: () => this.#wakeOthers(),
       onUncertain: (runIds) => void this.#reread(runIds),
-      onError: report,
+      onError: (message, error) => {
+        report(message, error);
+        this.#telemetry.workerFailed(message, error);
+      },
+      telemetry: this.#telemetry,
     };
     return new Worker(ports, options);
   }
@@ -267,6 +279,7 @@ export class Runtime implements PgFlow {
     this.#tracker.close();
     for (const stop of this.#stopListening) stop();
     this.#lists.close();
+    this.#detachPubSub();
     if (this.#ownsPubSub) await this.#pubsub.close();
     await this.#notifications.close();
     await this.#database.close();
@@ -274,21 +287,23 @@ export class Runtime implements PgFlow {
 
   // What is told here is committed: whoever misses the message reads the rows.
 
-  #announce(changes: readonly Change[]): void {
+  #announce(changes: readonly Change[], endings?: readonly TaskEnding[]): void {
     if (changes.length > 0) this.#lists.tell();
     for (const change of changes) {
+      const { runId, seq } = change;
       this.#tracker.apply(change);
-      publishChange(this.#pubsub, this.#topics, change).catch(() => {});
+      this.#telemetry.moved({ pgflow: this, runId, seq, change });
       const { status } = change.run;
-      if (status === 'failed' || status === 'cancelled') this.#abandon(change.runId, status);
+      if (status === 'failed' || status === 'cancelled') this.#abandon(runId, status);
     }
+    this.#telemetry.committed(changes, endings);
   }
 
   #tellGone(runIds: readonly string[]): void {
     this.#lists.tell();
     for (const runId of runIds) {
       this.#tracker.hint(runId, GONE);
-      this.#pubsub.publish(this.#topics.run(runId), encodeHint(runId, GONE)).catch(() => {});
+      this.#telemetry.moved({ pgflow: this, runId, seq: 'gone', change: null });
     }
   }
 
@@ -311,7 +326,7 @@ export class Runtime implements PgFlow {
     try {
       for (const [runId, seq] of await this.#store.readSeqs(runIds)) {
         this.#tracker.hint(runId, seq);
-        await this.#pubsub.publish(this.#topics.run(runId), encodeHint(runId, seq));
+        this.#telemetry.moved({ pgflow: this, runId, seq, change: null });
       }
       this.#lists.tell();
     } catch (error) {

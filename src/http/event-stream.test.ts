@@ -400,14 +400,17 @@ describe('freshness', () => {
     expect((await reader.next()).event).toBe('freshness');
   });
 
-  it('lost for good, because the run was deleted or the server stops, ends the stream', async () => {
+  it.each([
+    ['the run was deleted: there is nothing to come back for', 'RUN_NOT_FOUND', ['snapshot', 'end']],
+    ['the server stops: another one may go on', 'CLOSED', ['snapshot']],
+  ] as const)('lost for good ends the stream. Because %s', async (_, code, events) => {
     const { pgflow, open } = setUp();
     pgflow.add(RUN_ID);
     const reader = await open();
     await reader.next();
     const rest = reader.rest();
-    pgflow.remove(RUN_ID);
-    expect((await rest).map(({ event }) => event)).toEqual(['snapshot']);
+    pgflow.shared(RUN_ID).end(new PgFlowError(code, 'ended'));
+    expect((await rest).map(({ event }) => event)).toEqual(events);
     expect(pgflow.open).toBe(0);
   });
 });

@@ -100,7 +100,7 @@ class RunEventStream implements UnderlyingDefaultSource<Uint8Array> {
       this.#sent = run.seq;
       return news;
     }
-    if (isTerminalRun(run.status)) {
+    if (isTerminalRun(run.status) || this.#live.ended?.code === 'RUN_NOT_FOUND') {
       this.#said = 'end';
       return END;
     }

@@ -14,7 +14,7 @@ export type { HandlerOptions, HandlerPgFlow, RunQuery } from './handler-options.
  * - `GET /runs/:runId` → `{ run }`
  * - `GET /runs/:runId/events` → server-sent events: `snapshot`, then `change`, each with the run's
  *   seq as its id; `Last-Event-ID` or `?since=` resumes; `freshness` when the server itself is cut
- *   off or behind; `end` after the last change
+ *   off or behind; `end` after the last change, or when the run was deleted
  * - `POST /runs/:runId/cancel`, body `{ reason? }` → `{ cancelled, run }`
  * - `POST /runs/:runId/retry` → 201 `{ run }`
  *

@@ -1,8 +1,9 @@
 import { PgFlowError } from '../errors.js';
 import type { AnyFlow } from '../flow/flow.js';
+import { quoted } from '../flow/quoted.js';
 import { callWatcher } from '../run/call-watcher.js';
 import type { Change } from '../run/change.js';
-import type { EventType, RunEvent } from '../run/event.js';
+import { EVENT_TYPES, type EventType, type RunEvent } from '../run/event.js';
 import type { Run, RunStatus } from '../run/run.js';
 import type { LiveRun, Verification } from './live-run.js';
 import { RunIterator } from './run-iterator.js';
@@ -81,6 +82,7 @@ class LiveRunHandle implements LiveRun, Watchable {
   }
 
   on(type: EventType, fn: (event: RunEvent) => void): () => void {
+    checkType(type);
     if (this.#mode === 'closed') return () => {};
     const listeners = this.#events.get(type) ?? new Set();
     this.#events.set(type, listeners);
@@ -151,6 +153,12 @@ class LiveRunHandle implements LiveRun, Watchable {
     for (const listeners of this.#events.values()) listeners.clear();
     this.#events.clear();
   }
+}
+
+function checkType(type: unknown): void {
+  if (EVENT_TYPES.includes(type as EventType)) return;
+  const message = `takes one of ${EVENT_TYPES.join(', ')}, not ${quoted(type)}.`;
+  throw new PgFlowError('INVALID_INPUT', `on ${message}`, { data: { issues: [{ path: 'type', message }] } });
 }
 
 function closed(runId: string): PgFlowError {

@@ -153,6 +153,21 @@ describe('on', () => {
     expect(events).toEqual(['3 step_started', '3 step_completed', '3 run_completed']);
   });
 
+  it.each([['completed'], ['step_complete'], ['__proto__'], [undefined], [null], [Object.create(null)]])(
+    'refuses the type %j, and says which there are',
+    (type) => {
+      const { live } = setUp();
+      const refusal = expect.objectContaining({
+        code: 'INVALID_INPUT',
+        message: expect.stringMatching(/run_started.*step_skipped.*task_failed/),
+        data: { issues: [{ path: 'type', message: expect.any(String) }] },
+      });
+      expect(() => live.on(type as never, () => {})).toThrow(refusal);
+      live.close();
+      expect(() => live.on(type as never, () => {})).toThrow(refusal);
+    },
+  );
+
   it('shows the new run to those who listen, before subscribers are called', () => {
     const { rows, shared, live } = setUp();
     const order: string[] = [];
@@ -241,6 +256,31 @@ describe('waitFor', () => {
     expect(await Promise.all(waits)).toEqual(['CLOSED', 'RUN_NOT_FOUND']);
     expect(await settle(live.waitFor('started'))).toBe('CLOSED');
     expect(await settle(other.waitFor('started'))).toBe('RUN_NOT_FOUND');
+  });
+
+  it('takes a run that has ended for what it is, also of a closed handle, and of a run deleted since', async () => {
+    const { rows, shared, open, live } = setUp(['a']);
+    const other = open();
+    shared.apply(rows.finish('a'));
+    live.close();
+    shared.end(gone);
+    for (const ended of [live, other]) {
+      expect(await ended.waitFor('completed')).toBe(live.getSnapshot());
+      expect(await settle(ended.waitFor('failed'))).toBe('RUN_UNREACHABLE');
+      expect(await settle(ended.waitFor('completed', { signal: AbortSignal.abort() }))).toBe('ABORTED');
+    }
+    expect([live.ended?.code, other.ended?.code]).toEqual(['CLOSED', 'RUN_NOT_FOUND']);
+  });
+
+  it('says which argument it refuses', async () => {
+    const { live } = setUp();
+    const issuesOf = (wait: Promise<Run>) => wait.catch((error: PgFlowError) => error.data?.issues);
+    expect(await issuesOf(live.waitFor('done' as RunStatus))).toEqual([
+      { path: 'status', message: expect.stringContaining('cancelled') },
+    ]);
+    expect(await issuesOf(live.waitFor('failed', { timeout: -1 }))).toEqual([
+      { path: 'timeout', message: expect.stringContaining('-1') },
+    ]);
   });
 
   it.each([[''], ['done'], [[]], [['completed', 'done']], [undefined], [null]])(

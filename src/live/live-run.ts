@@ -37,7 +37,10 @@ export interface LiveRun<F extends AnyFlow = any> extends AsyncIterable<Run<F>> 
   readonly connected: boolean;
   /** Nothing newer is known than what is shown. */
   readonly caughtUp: boolean;
-  /** Why there will be no more news: `RUN_NOT_FOUND` when the run was deleted, `CLOSED`; else null. */
+  /**
+   * Why there will be no more news: `RUN_NOT_FOUND` when the run was deleted, `CLOSED`; else null. What was shown last
+   * stays readable. Of a run that ended before it was deleted only the process that deleted it says so.
+   */
   readonly ended: PgFlowError | null;
   /** The newest run; the same object until there is a newer one. */
   getSnapshot(): Run<F>;
@@ -47,14 +50,17 @@ export interface LiveRun<F extends AnyFlow = any> extends AsyncIterable<Run<F>> 
   onFreshness(fn: () => void): () => void;
   /**
    * Calls `fn` for each event of that type from now on. Run and step events come exactly once, in
-   * order, even if their messages were lost; task events at most once.
+   * order, even if their messages were lost; task events at most once. What led to the first snapshot is not told.
+   *
+   * @throws {PgFlowError} `INVALID_INPUT` for a type that there is not.
    */
   on(type: EventType, fn: (event: RunEvent) => void): () => void;
   /**
-   * Resolves to the run once it has that status, or one of those.
+   * Resolves to the run once it has that status, or one of those. A run that has ended is final: it resolves, or rejects
+   * with `RUN_UNREACHABLE`, also of a handle that is closed and of a run deleted since.
    *
-   * @throws {PgFlowError} `RUN_UNREACHABLE` as soon as it can no longer get there, `TIMEOUT`, `ABORTED`,
-   * `CLOSED`, `RUN_NOT_FOUND` when it is deleted meanwhile, `INVALID_INPUT`.
+   * @throws {PgFlowError} `RUN_UNREACHABLE` as soon as it can no longer get there, `TIMEOUT`, `ABORTED` (also when the
+   * signal was aborted before), `CLOSED`, `RUN_NOT_FOUND` when it is deleted meanwhile, `INVALID_INPUT`.
    */
   waitFor(status: RunStatus | readonly RunStatus[], options?: WaitOptions): Promise<Run<F>>;
   /**

@@ -3,8 +3,10 @@ import type { Change } from '../run/change.js';
 import type { RunCursor, RunSource } from './source.js';
 import { after } from './timer.js';
 
-/** Runs asked for in one statement at most; more go in several, one after the other. */
+/** Runs asked for in one statement at most. */
 const MOST_CURSORS = 1_000;
+/** Statements under way at most: a run that takes long to read does not hold up all others. */
+const MOST_STATEMENTS = 4;
 /** Seconds after which a question counts as unanswered, so that a frozen connection stops nobody for good. */
 const READ_DEADLINE = 30;
 
@@ -15,16 +17,18 @@ interface Question {
 }
 
 /**
- * Asks the source, for all runs of a process: questions of the same moment go in one statement, so
- * thousands of runs that must be read again after a lost connection cost a few.
+ * Asks the source, for all runs of a process: questions of the same moment go in one statement, and those that come
+ * while `MOST_STATEMENTS` are under way in the next one. So thousands of runs that must be read again after a lost
+ * connection cost a few, and thousands of pages that come back one by one, too.
  *
- * Modes: `idle` → `gathering` (until the end of this turn) → `idle`.
+ * Modes: `idle` → `gathering` (until the end of this turn) → `idle`, or `full` (until a statement is answered) → `gathering`.
  */
 export class RunReader {
-  #mode: 'idle' | 'gathering' = 'idle';
+  #mode: 'idle' | 'gathering' | 'full' = 'idle';
   readonly #source: RunSource;
   readonly #onAnswer: () => void;
   #questions: Question[] = [];
+  #underWay = 0;
 
   /** `onAnswer` is called whenever the source has answered. */
   constructor(source: RunSource, onAnswer: () => void) {
@@ -36,7 +40,7 @@ export class RunReader {
   read(cursor: RunCursor): Promise<Change | null> {
     return new Promise((resolve, reject) => {
       this.#questions.push({ cursor, resolve, reject });
-      if (this.#mode === 'idle') this.#enter('gathering');
+      if (this.#mode === 'idle') this.#next();
     });
   }
 
@@ -46,24 +50,32 @@ export class RunReader {
     return seqs;
   }
 
-  async #ask(questions: readonly Question[]): Promise<void> {
+  /** One statement for what was asked first, the rest when there is room. */
+  async #ask(): Promise<void> {
     const sinces = new Map<string, number>();
-    for (const { cursor } of questions) {
-      sinces.set(cursor.runId, Math.min(cursor.since, sinces.get(cursor.runId) ?? cursor.since));
+    const questions: Question[] = [];
+    const later: Question[] = [];
+    for (const question of this.#questions) {
+      const { runId, since } = question.cursor;
+      const known = sinces.get(runId);
+      if (known === undefined && sinces.size === MOST_CURSORS) later.push(question);
+      else {
+        sinces.set(runId, Math.min(since, known ?? since));
+        questions.push(question);
+      }
     }
-    const cursors = [...sinces].map(([runId, since]) => ({ runId, since }));
-    for (let from = 0; from < cursors.length; from += MOST_CURSORS) {
-      const part = cursors.slice(from, from + MOST_CURSORS);
-      const asked = new Set(part.map((cursor) => cursor.runId));
-      await this.#askPart(
-        part,
-        questions.filter((question) => asked.has(question.cursor.runId)),
-      );
-    }
+    this.#questions = later;
+    this.#underWay++;
+    this.#enter('idle');
+    this.#next();
+    await this.#askSource(sinces, questions);
+    this.#underWay--;
+    this.#next();
   }
 
-  async #askPart(cursors: readonly RunCursor[], questions: readonly Question[]): Promise<void> {
+  async #askSource(sinces: ReadonlyMap<string, number>, questions: readonly Question[]): Promise<void> {
     try {
+      const cursors = [...sinces].map(([runId, since]) => ({ runId, since }));
       const changes = await withDeadline(this.#source.readChanges(cursors));
       this.#onAnswer();
       const byRun = new Map(changes.map((change) => [change.runId, change]));
@@ -73,15 +85,15 @@ export class RunReader {
     }
   }
 
-  #enter(mode: 'idle' | 'gathering'): void {
+  #next(): void {
+    if (this.#questions.length === 0) this.#enter('idle');
+    else this.#enter(this.#underWay < MOST_STATEMENTS ? 'gathering' : 'full');
+  }
+
+  #enter(mode: 'idle' | 'gathering' | 'full'): void {
+    if (mode === this.#mode) return;
     this.#mode = mode;
-    if (mode === 'idle') return;
-    queueMicrotask(() => {
-      const questions = this.#questions;
-      this.#questions = [];
-      this.#enter('idle');
-      void this.#ask(questions);
-    });
+    if (mode === 'gathering') queueMicrotask(() => void this.#ask());
   }
 }
 

@@ -1,4 +1,5 @@
 import { callWatcher } from '../run/call-watcher.js';
+import { after } from './timer.js';
 
 /**
  * One subscription to a topic, on a bus that may refuse, or take its time.
@@ -26,6 +27,17 @@ export class TopicSubscription {
   open(): Promise<void> {
     if (this.#mode === 'closed') this.#enter('asking');
     return this.#asked;
+  }
+
+  /** As `open`, but waits so many milliseconds at most. */
+  openWithin(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const stop = after(ms, resolve);
+      void this.open().then(() => {
+        stop();
+        resolve();
+      });
+    });
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 import type { PgFlowError } from '../errors.js';
 import type { Change } from '../run/change.js';
-import { decodeMessage } from '../run/codec.js';
+import { decodeMessage, GONE } from '../run/codec.js';
 import { isTerminalRun } from '../run/run.js';
 import { CatchUp } from './catch-up.js';
 import { ChangeBuffer } from './change-buffer.js';
@@ -72,6 +72,8 @@ export class TrackedRun {
   #doubtful = false;
   /** What is shown is not the row's past, so the row must be read whole and replace it. */
   #contradicted = false;
+  /** The run is said to be deleted, so it must be read whole: only then no answer means that it is. */
+  #missed = false;
   #hasRead = false;
   #holders = 0;
   #stopLinger: () => void = () => {};
@@ -119,9 +121,12 @@ export class TrackedRun {
     else this.#next(this.#apply(this.#shared, change) === 'no room' ? 0 : REORDER_MS);
   }
 
-  /** The run has come this far. */
+  /** The run has come this far, or is gone. */
   hear(seq: number): void {
-    this.#known = Math.max(this.#known, seq);
+    if (seq !== GONE) this.#known = Math.max(this.#known, seq);
+    // The topic is released then, so this comes from who deleted it: there is nothing left to read.
+    else if (this.#mode === 'settled') this.end(runNotFound(this.runId));
+    else this.#missed = true;
     this.#next();
   }
 
@@ -171,7 +176,7 @@ export class TrackedRun {
   }
 
   async #load(): Promise<SharedRun> {
-    await this.#subscribed();
+    await this.#topic.openWithin(SUBSCRIBE_MS);
     this.#hasRead = true;
     this.#known = 0;
     this.#doubtful = false;
@@ -185,16 +190,6 @@ export class TrackedRun {
     this.#applyBuffered(shared);
     this.#next(REORDER_MS);
     return shared;
-  }
-
-  #subscribed(): Promise<void> {
-    return new Promise((resolve) => {
-      const stop = after(SUBSCRIBE_MS, resolve);
-      void this.#topic.open().then(() => {
-        stop();
-        resolve();
-      });
-    });
   }
 
   #onSubscribed(): void {
@@ -230,7 +225,7 @@ export class TrackedRun {
   #next(patience = 0): void {
     if (this.#shared === null || !this.isUnfinished) return;
     const { run } = this.#shared;
-    const isComplete = this.#known <= run.seq && !this.#doubtful && !this.#contradicted;
+    const isComplete = this.#known <= run.seq && !this.#doubtful && !this.#contradicted && !this.#missed;
     if (isTerminalRun(run.status) && !this.#contradicted) {
       this.#enter('settled');
     } else if (isComplete) {
@@ -244,10 +239,16 @@ export class TrackedRun {
   /** Reads what is new. What had been heard of before is in the answer, so it need not be remembered. */
   async #read(): Promise<void> {
     const shared = this.#shared!;
-    const heard = { seq: this.#known, changes: this.#buffer.list(), doubtful: this.#doubtful };
-    const since = this.#contradicted ? 0 : shared.run.seq;
+    const heard = {
+      seq: this.#known,
+      changes: this.#buffer.list(),
+      doubtful: this.#doubtful,
+      missed: this.#missed,
+    };
+    const since = this.#contradicted || this.#missed ? 0 : shared.run.seq;
     this.#known = 0;
     this.#doubtful = false;
+    this.#missed = false;
     try {
       const answer = await this.#ports.reader.read({ runId: this.runId, since });
       if (!this.isUnfinished) return;
@@ -257,16 +258,17 @@ export class TrackedRun {
     } catch (error) {
       this.#known = Math.max(this.#known, heard.seq);
       this.#doubtful ||= heard.doubtful;
+      this.#missed ||= heard.missed;
       throw error;
     }
   }
 
   #takeAnswer(shared: SharedRun, since: number, answer: Change | null): void {
-    if (since > 0) {
-      if (answer !== null && shared.apply(answer) === 'gap') this.#contradicted = true;
-    } else if (answer === null) {
-      this.end(runNotFound(this.runId));
-    } else {
+    if (answer === null) {
+      if (since === 0) this.end(runNotFound(this.runId));
+    } else if (!this.#contradicted) {
+      if (shared.apply(answer) === 'gap') this.#contradicted = true;
+    } else if (since === 0) {
       if (!shared.replace(answer)) throw runUnreadable(this.runId);
       this.#contradicted = false;
     }

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Change } from '../run/change.js';
+import { GONE } from '../run/codec.js';
 import type { RunEvent } from '../run/event.js';
 import { SCRIPTED_RUN_ID, ScriptedRun } from '../run/scripted-run.test-support.js';
 import type { LiveRun } from './live-run.js';
@@ -103,6 +104,25 @@ describe('track', () => {
     expect(source.reads[0]).toHaveLength(50);
   });
 
+  it('reads runs that are asked for one by one together, when the database does not keep up', async () => {
+    const runs = Array.from({ length: 3_000 }, (_, n) => new ScriptedRun(['a'], { runId: runIdOf(n) }));
+    source.add(...runs);
+    const answers: (() => void)[] = [];
+    source.beforeAnswer = () => new Promise<void>((resolve) => answers.push(resolve));
+    const tracking: Promise<LiveRun>[] = [];
+    for (const { runId } of runs) {
+      tracking.push(tracker.track(runId));
+      await flush();
+    }
+    // Not one more than are to be under way: a run that takes long holds up nobody, thousands do not flood.
+    expect(source.reads.map((cursors) => cursors.length)).toEqual([1, 1, 1, 1]);
+    source.beforeAnswer = () => {};
+    for (const answer of answers) answer();
+    const lives = await Promise.all(tracking);
+    expect(lives.map((live) => live.getSnapshot())).toEqual(runs.map((run) => run.at()));
+    expect(source.reads.slice(4).map((cursors) => cursors.length)).toEqual([1_000, 1_000, 996]);
+  });
+
   it('subscribes before it reads, so that what is told meanwhile is not lost', async () => {
     source.beforeAnswer = () => {
       expect(bus.subscribers.size).toBe(1);
@@ -169,6 +189,21 @@ describe('what is lost, doubled or overtaken', () => {
     rows.begin('a');
     for (let attempt = 2; attempt < 68; attempt++) bus.tell(rows.commit({ steps: { a: { attempt } } }));
     await flush();
+    expectRow(live);
+    expect(source.reads).toHaveLength(2);
+  });
+
+  it('keeps no more of what came while it loaded, and reads the rest', async () => {
+    source.beforeAnswer = () => {
+      source.beforeAnswer = () => {};
+      rows.begin('a');
+      for (let attempt = 2; attempt < 72; attempt++) {
+        bus.tell(rows.commit({ steps: { a: { attempt } } }));
+      }
+    };
+    const live = await tracker.track(SCRIPTED_RUN_ID);
+    expect(live.getSnapshot().seq).toBe(1);
+    await pass(1);
     expectRow(live);
     expect(source.reads).toHaveLength(2);
   });
@@ -247,6 +282,80 @@ describe('what is lost, doubled or overtaken', () => {
     source.beforeAnswer = () => {};
     await pass(32);
     expectRow(live);
+  });
+});
+
+describe('a run that was deleted', () => {
+  const remove = () => source.runs.delete(SCRIPTED_RUN_ID);
+
+  it.each([
+    ['the bus says so', () => bus.hint(SCRIPTED_RUN_ID, GONE)],
+    ['its own process says so', () => tracker.hint(SCRIPTED_RUN_ID, GONE)],
+  ])('ends as gone as soon as %s', async (_, tell) => {
+    const live = await tracker.track(SCRIPTED_RUN_ID);
+    const waiting = live.waitFor('completed').catch((error) => error.code);
+    const runs = live[Symbol.asyncIterator]();
+    await runs.next();
+    const next = runs.next();
+    remove();
+    tell();
+    await flush();
+    expect(live.ended?.code).toBe('RUN_NOT_FOUND');
+    expect(await waiting).toBe('RUN_NOT_FOUND');
+    expect((await next).done).toBe(true);
+    expect(source.looks).toHaveLength(0);
+    expect(source.reads).toHaveLength(2);
+    await expect(tracker.track(SCRIPTED_RUN_ID)).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' });
+  });
+
+  it('ends as gone when that was said while it loaded', async () => {
+    source.beforeAnswer = () => {
+      source.beforeAnswer = () => {};
+      remove();
+      bus.hint(SCRIPTED_RUN_ID, GONE);
+    };
+    const live = await tracker.track(SCRIPTED_RUN_ID);
+    await pass(1);
+    expect(live.ended?.code).toBe('RUN_NOT_FOUND');
+  });
+
+  it('ends as gone when the first read after that failed', async () => {
+    const live = await tracker.track(SCRIPTED_RUN_ID);
+    source.beforeAnswer = () => {
+      source.beforeAnswer = () => {};
+      throw new Error('down');
+    };
+    remove();
+    bus.hint(SCRIPTED_RUN_ID, GONE);
+    await pass(1);
+    expect(live.ended?.code).toBe('RUN_NOT_FOUND');
+  });
+
+  it('and had ended before keeps its state, and is not found again', async () => {
+    const live = await tracker.track(SCRIPTED_RUN_ID);
+    bus.tell(rows.finish('a'));
+    remove();
+    tracker.hint(SCRIPTED_RUN_ID, GONE);
+    expect(live.ended?.code).toBe('RUN_NOT_FOUND');
+    expect(await live.waitFor('completed')).toEqual(rows.at());
+    await expect(tracker.track(SCRIPTED_RUN_ID)).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' });
+  });
+
+  it('is there, if the message lied', async () => {
+    const live = await tracker.track(SCRIPTED_RUN_ID);
+    const news = vi.fn();
+    live.subscribe(news);
+    bus.hint(SCRIPTED_RUN_ID, GONE);
+    await pass(1);
+    expectRow(live);
+    expect(news).not.toHaveBeenCalled();
+    rows.begin('a');
+    bus.hint(SCRIPTED_RUN_ID, GONE);
+    await pass(1);
+    expectRow(live);
+    bus.tell(rows.complete('a'));
+    expectRow(live);
+    expect(source.reads).toHaveLength(3);
   });
 });
 

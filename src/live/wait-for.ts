@@ -1,4 +1,5 @@
 import { PgFlowError } from '../errors.js';
+import { quoted } from '../flow/quoted.js';
 import { isTerminalRun, type Run, type RunStatus } from '../run/run.js';
 
 /** What waiting and iterating need of a live run. */
@@ -40,9 +41,11 @@ export async function waitForStatus(
     };
     const look = () => {
       const run = live.getSnapshot();
-      if (live.ended !== null) settle(() => reject(live.ended));
+      const isTerminal = isTerminalRun(run.status);
+      // What has ended stays as it is; of anything else a closed handle does not know any more.
+      if (live.ended !== null && !isTerminal) settle(() => reject(live.ended));
       else if (wanted.has(run.status)) settle(() => resolve(run));
-      else if (isTerminalRun(run.status)) settle(() => reject(unreachable(run, wanted)));
+      else if (isTerminal) settle(() => reject(unreachable(run, wanted)));
       else return false;
       return true;
     };
@@ -66,19 +69,21 @@ export async function waitForStatus(
 function checkStatuses(status: unknown): ReadonlySet<string> {
   const list: unknown[] = Array.isArray(status) ? status : [status];
   if (list.length > 0 && list.every((one) => STATUSES.has(one))) return new Set(list as string[]);
-  throw new PgFlowError(
-    'INVALID_INPUT',
-    'waitFor takes started, completed, failed or cancelled, or a list of these that is not empty.',
+  throw invalid(
+    'status',
+    'takes started, completed, failed or cancelled, or a list of these that is not empty.',
   );
 }
 
 function checkTimeout(timeout: number | undefined): number | null {
   if (timeout === undefined || timeout === Number.POSITIVE_INFINITY) return null;
   if (typeof timeout === 'number' && timeout >= 0 && timeout <= LONGEST_TIMEOUT) return timeout;
-  throw new PgFlowError(
-    'INVALID_INPUT',
-    `waitFor takes a timeout from 0 to ${LONGEST_TIMEOUT} seconds, not ${String(timeout)}. Leave it out to wait without limit.`,
-  );
+  const limits = `takes a timeout from 0 to ${LONGEST_TIMEOUT} seconds, not ${quoted(timeout)}. Leave it out to wait without limit.`;
+  throw invalid('timeout', limits);
+}
+
+function invalid(path: string, message: string): PgFlowError {
+  return new PgFlowError('INVALID_INPUT', `waitFor ${message}`, { data: { issues: [{ path, message }] } });
 }
 
 function unreachable(run: Run, wanted: ReadonlySet<string>): PgFlowError {

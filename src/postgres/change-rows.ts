@@ -124,6 +124,8 @@ function readChange({ row, steps }: Draft): Change {
   steps.sort((a, b) => a.seq - b.seq || a.index - b.index);
   return {
     runId: row.run_id,
+    flowSlug: row.flow_slug,
+    startedAt: new Date(row.started_at as string),
     since: row.since,
     seq: row.seq,
     origin: row.since === 0 ? readOrigin(row) : null,

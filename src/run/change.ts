@@ -57,6 +57,9 @@ export interface StepChange {
  */
 export interface Change {
   readonly runId: string;
+  /** The run's flow and begin, where the change was committed or read: they do not travel. */
+  readonly flowSlug?: string;
+  readonly startedAt?: Date;
   readonly since: number;
   readonly seq: number;
   /** Present exactly when `since` is 0. */

@@ -56,6 +56,9 @@ export function encodeChange(change: Change): WireChange {
   return wire;
 }
 
+/** The seq of a hint that says that the run is gone: no run gets there. */
+export const GONE = 2 ** 31 - 1;
+
 export function encodeHint(runId: string, seq: number): WireFields {
   return { runId, seq };
 }

@@ -2,6 +2,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { PgFlowError } from '../errors.js';
 import type { ClaimedTask, Outcome } from '../postgres/change-rows.js';
 import type { Capacity, TaskKey } from '../postgres/task-store.js';
+import { Telemetry } from '../telemetry/telemetry.js';
 import { Claimer, type ClaimerPorts } from './claimer.js';
 import type { Lease } from './lease.js';
 
@@ -33,6 +34,7 @@ function createQueue({ concurrency = 2 } = {}) {
     free: () => concurrency - begun.length,
     begin: (tasks) => void begun.push(...tasks),
     held: () => begun,
+    telemetry: new Telemetry('pgflow'),
     onError() {},
   };
   const claimer = new Claimer(ports);

@@ -2,6 +2,7 @@ import { PgFlowError } from '../errors.js';
 import type { ClaimedTask, Outcome } from '../postgres/change-rows.js';
 import { pause } from '../postgres/pause.js';
 import type { Capacity, TaskKey, TaskStore } from '../postgres/task-store.js';
+import type { Telemetry } from '../telemetry/telemetry.js';
 import { type Lease, NOBODY } from './lease.js';
 
 export interface ClaimerPorts {
@@ -15,6 +16,7 @@ export interface ClaimerPorts {
   begin(tasks: readonly ClaimedTask[]): void;
   /** What the worker has begun and not settled. */
   held(): readonly TaskKey[];
+  readonly telemetry: Telemetry;
   onError(message: string, error: unknown): void;
 }
 
@@ -79,7 +81,12 @@ export class Claimer {
     if (!mayClaim || slots <= 0) return statement();
     this.#reserved += slots;
     try {
-      const outcome = await this.#listen(statement({ workerId, handlerIds: this.#ports.handlerIds, slots }));
+      const { handlerIds, telemetry } = this.#ports;
+      const outcome = await telemetry.claim(
+        { workerId, wanted: slots, from: 'ready' },
+        () => this.#listen(statement({ workerId, handlerIds, slots })),
+        ({ claims }) => claims.length,
+      );
       await this.#takeOn(workerId, outcome.claims);
       return outcome;
     } finally {
@@ -113,7 +120,7 @@ export class Claimer {
   }
 
   async #claimAll(): Promise<void> {
-    const { store, lease, handlerIds, onError } = this.#ports;
+    const { store, lease, handlerIds, telemetry, onError } = this.#ports;
     for (let failures = 0; this.#mode === 'claiming' && !this.#returning; ) {
       const wanted = this.#free();
       if (wanted <= 0) return;
@@ -121,7 +128,11 @@ export class Claimer {
       let { workerId } = lease;
       try {
         if (workerId === NOBODY) workerId = await lease.register();
-        const tasks = await this.#listen(store.claimTasks(workerId, handlerIds, wanted));
+        const tasks = await telemetry.claim(
+          { workerId, wanted, from: 'queue' },
+          () => this.#listen(store.claimTasks(workerId, handlerIds, wanted)),
+          ({ length }) => length,
+        );
         failures = 0;
         this.#isDrained = tasks.length < wanted;
         if (!(await this.#takeOn(workerId, tasks))) continue;

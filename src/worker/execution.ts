@@ -9,6 +9,7 @@ import {
 import { type ClaimedTask, countTasks } from '../postgres/task-store.js';
 import { errorText } from '../run/error-text.js';
 import { toStorableJson } from '../run/storable.js';
+import type { TaskTrace } from '../telemetry/task-trace.js';
 import { TaskReport } from './task-report.js';
 
 /** The code of a step that this process has. */
@@ -54,6 +55,8 @@ export class Execution {
   readonly handler: Handler;
   /** Whether its begin was told in a change. */
   told = false;
+  /** Where somebody hears of tasks. */
+  trace: TaskTrace | undefined;
   /** Made when a handler asks for its signal: most never do. */
   #controller: AbortController | undefined;
   #abortReason: PgFlowError | undefined;

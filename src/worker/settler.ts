@@ -6,19 +6,22 @@ import { pause } from '../postgres/pause.js';
 import type { Capacity, TaskEnd, TaskStore } from '../postgres/task-store.js';
 import type { Change, TaskFact } from '../run/change.js';
 import { errorText } from '../run/error-text.js';
+import { type TaskEnding, tellEnding } from '../telemetry/task-trace.js';
+import type { Telemetry } from '../telemetry/telemetry.js';
 import type { AttemptEnd, Execution } from './execution.js';
 
 export interface SettlerPorts {
   readonly store: Pick<TaskStore, 'settleTasks' | 'returnTasks' | 'commitTask'>;
   /** Lets the worker claim what becomes ready, up to so many tasks. */
   claimWith(wanted: number, statement: (capacity?: Capacity) => Promise<Outcome>): Promise<Outcome>;
-  /** Changes that are committed, in this order. */
-  onChanges(changes: readonly Change[]): void;
+  /** Changes that are committed, in this order, and how the attempts ended that somebody hears of. */
+  onChanges(changes: readonly Change[], endings?: readonly TaskEnding[]): void;
   /** Tasks are queued. */
   onReady(): void;
   /** A settle may have been applied without us hearing of it: what watchers see must be read. */
   onUncertain(runIds: readonly string[]): void;
   onError(message: string, error: unknown): void;
+  readonly telemetry: Telemetry;
 }
 
 interface Item {
@@ -65,7 +68,7 @@ export class Settler {
     try {
       await this.#add({ execution, end });
     } catch (error) {
-      if (this.#closed) return;
+      if (this.#closed) return tellEnding(execution.trace?.stopped('abandoned'));
       if (isContended(error)) await this.#giveBack(execution, error);
       else await this.#endAsFailed(execution, error);
     }
@@ -82,7 +85,10 @@ export class Settler {
     const { outcome, output } = await this.#ports.store.commitTask(task, fn);
     this.#begun.delete(execution);
     if (outcome) this.#publish([{ execution, end: { outcome: 'completed', output } }], outcome);
-    else this.#tellUncertain([task.runId]);
+    else {
+      tellEnding(execution.trace?.stopped('completed'));
+      this.#tellUncertain([task.runId]);
+    }
     return JSON.parse(output);
   }
 
@@ -124,8 +130,9 @@ export class Settler {
     }
   }
 
-  async #giveBack({ task }: Execution, error: unknown): Promise<void> {
+  async #giveBack({ task, trace }: Execution, error: unknown): Promise<void> {
     this.#ports.onError(`Could not settle a task of run ${task.runId}; it is given back`, error);
+    tellEnding(trace?.stopped('returned'));
     await this.#ports.store.returnTasks([task]).catch((again) => {
       this.#ports.onError('Could not give a task back; its lease will end', again);
     });
@@ -170,10 +177,23 @@ export class Settler {
       changes.get(execution.task.runId)?.tasks.push(...factsOf(execution, end, failed, outcome.at!));
       return true;
     });
-    this.#ports.onChanges([...changes.values()]);
+    const endings = this.#ports.telemetry.hearsTasks
+      ? items.flatMap((item, i) => endingOf(item, outcome.failed.get(i), settled[i]!))
+      : [];
+    this.#ports.onChanges([...changes.values()], endings);
     if (outcome.ready) this.#ports.onReady();
     return settled;
   }
+}
+
+/** How an attempt ended, if somebody hears of it; an end that was not accepted did not count any more. */
+function endingOf({ execution, end }: Item, failed: FailedTask | undefined, accepted: boolean): TaskEnding[] {
+  const { trace } = execution;
+  if (!trace || !end) return [];
+  const ending = failed
+    ? trace.failed(failed.error, failed.retryAt)
+    : trace.stopped(accepted ? 'completed' : 'abandoned');
+  return ending ? [ending] : [];
 }
 
 function toTaskEnd({ execution: { task }, end }: Item): TaskEnd {

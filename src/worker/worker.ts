@@ -3,6 +3,7 @@ import type { TransactionClient } from '../flow/flow.js';
 import { withDeadline } from '../postgres/deadline.js';
 import type { ClaimedTask, TaskKey, TaskStore } from '../postgres/task-store.js';
 import { freezeDeep } from '../run/freeze.js';
+import { type TaskTrace, tellEnding } from '../telemetry/task-trace.js';
 import { ClaimLatencies, type ClaimLatency } from './claim-latency.js';
 import { Claimer } from './claimer.js';
 import { Execution, type Handler } from './execution.js';
@@ -52,6 +53,7 @@ export class Worker {
   /** On its own: while it hangs, heartbeats go on. */
   #rescuing: Promise<void> | undefined;
   #idle: (() => void)[] = [];
+  #startedAt = 0;
 
   constructor(ports: WorkerPorts, options: WorkerOptions = {}) {
     this.#ports = ports;
@@ -75,6 +77,7 @@ export class Worker {
       free: () => this.#options.concurrency - this.#active.size,
       begin: (tasks) => this.#begin(tasks),
       held: () => this.#heldTasks(),
+      telemetry: ports.telemetry,
       onError: ports.onError,
     });
   }
@@ -100,7 +103,9 @@ export class Worker {
   async start(): Promise<void> {
     if (this.#mode !== 'idle') return;
     this.#enter('running');
-    await this.#lease.register();
+    const workerId = await this.#lease.register();
+    this.#startedAt = performance.now();
+    this.#ports.telemetry.workerStarted({ workerId, concurrency: this.#options.concurrency });
     this.#rescuing = this.#rescue();
     this.wake();
   }
@@ -127,6 +132,7 @@ export class Worker {
   async stop(grace: number): Promise<void> {
     if (this.#mode !== 'running') return;
     this.#enter('draining');
+    const { workerId } = this.#lease;
     await within(PATIENCE, this.#claimer.end());
     const drained = await this.#drain(grace * 1000);
     if (!drained) {
@@ -140,6 +146,8 @@ export class Worker {
     // What could not be told to the database is rescued when the lease ends.
     if (this.#held.size === 0) await within(PATIENCE, this.#ports.store.removeWorker(this.#lease.workerId));
     this.#enter('stopped');
+    if (this.#startedAt === 0) return;
+    this.#ports.telemetry.workerStopped({ workerId, duration: performance.now() - this.#startedAt });
   }
 
   #enter(mode: Mode): void {
@@ -204,12 +212,14 @@ export class Worker {
     this.#active.add(execution);
     this.#held.add(execution);
     this.#settler.begin(execution);
+    if (this.#ports.telemetry.hearsTasks) execution.trace = this.#trace(execution);
     const end = await execution.run(input, deps);
+    execution.trace?.end();
     this.#active.delete(execution);
     this.#claimer.proceed();
     if (execution.report && end !== 'lost') await this.#teller.flush(execution);
     this.#teller.forget(execution);
-    if (end === 'lost' || end === 'committed') this.#settler.forget(execution);
+    if (end === 'lost' || end === 'committed') this.#forget(execution, end);
     else if (end === 'stopping') await this.#giveBack(execution);
     else await this.#settler.end(execution, end);
     this.#held.delete(execution);
@@ -222,8 +232,27 @@ export class Worker {
     return this.#settler.commit(execution, fn);
   }
 
+  #forget(execution: Execution, end: 'lost' | 'committed'): void {
+    this.#settler.forget(execution);
+    tellEnding(execution.trace?.stopped(end === 'lost' ? 'abandoned' : 'completed'));
+  }
+
+  #trace({ task, handler }: Execution): TaskTrace {
+    const { runId, taskIndex, attempt } = task;
+    return this.#ports.telemetry.taskBegan({
+      workerId: this.#lease.workerId,
+      runId,
+      flowSlug: handler.flow.slug,
+      stepSlug: handler.step.slug,
+      taskIndex,
+      attempt,
+      waited: task.waited * 1000,
+    });
+  }
+
   async #giveBack(execution: Execution): Promise<void> {
     this.#settler.forget(execution);
+    tellEnding(execution.trace?.stopped('returned'));
     await this.#ports.store.returnTasks([execution.task]).catch((error) => {
       this.#ports.onError('Could not give a task back; its lease will end', error);
     });

@@ -7,8 +7,8 @@ as $$
 begin
   return query
   select 'run', r.run_id, b.since, r.seq, r.status, r.remaining_steps, r.output, r.error,
-    case when b.since = 0 then r.started_at end, r.completed_at, r.failed_at, r.cancelled_at,
-    r.cancel_reason, case when b.since = 0 then r.flow_slug end, r.version,
+    r.started_at, r.completed_at, r.failed_at, r.cancelled_at,
+    r.cancel_reason, r.flow_slug, r.version,
     case when b.since = 0 then r.input end, case when b.since = 0 then r.retry_of end,
     null::int, null::text, null::int, null::int, null::int, null::text, null::text,
     null::timestamptz, null::timestamptz, null::jsonb, null::int[], null::int, null::int, null::timestamptz,
