@@ -22,10 +22,8 @@ import { createStarter, type Registered } from './postgres/starter.js';
 import type { Store } from './postgres/store.js';
 import { TaskStore } from './postgres/task-store.js';
 import { attachPubSub } from './pubsub/attach-pubsub.js';
-import { memoryPubSub } from './pubsub/memory.js';
-import { mergePubSub } from './pubsub/merged.js';
-import { type PostgresPubSub, postgresPubSub } from './pubsub/postgres.js';
-import { type PubSub, type Topics, topicsOf } from './pubsub/pubsub.js';
+import { Buses } from './pubsub/buses.js';
+import { type Topics, topicsOf } from './pubsub/pubsub.js';
 import { applyChange } from './run/apply-change.js';
 import type { Change } from './run/change.js';
 import { GONE } from './run/codec.js';
@@ -46,10 +44,7 @@ export class Runtime implements PgFlow {
   readonly #schema: string;
   readonly #store: Store;
   readonly #topics: Topics;
-  readonly #notifications: PubSub;
-  readonly #pubsub: PubSub;
-  /** False for a bus that was given: others may go on with it. */
-  readonly #ownsPubSub: boolean;
+  readonly #buses: Buses;
   readonly #tracker: Tracker;
   readonly #lists: RunLists;
   readonly #telemetry: Telemetry;
@@ -58,9 +53,6 @@ export class Runtime implements PgFlow {
   readonly #startRun: ReturnType<typeof createStarter>;
   readonly #maintenance: Maintenance;
   readonly #healthCheck: HealthCheck;
-  /** The buses that told that their messages get lost. */
-  readonly #deaf = new Set<PubSub>();
-  readonly #stopListening: (() => void)[] = [];
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -76,20 +68,19 @@ export class Runtime implements PgFlow {
     this.#schema = schema;
     this.#store = store;
     this.#topics = topicsOf(schema);
-    this.#notifications = (isPostgresPubSub(options.pubsub) ? options.pubsub : postgresPubSub()).open({
-      notify: (payloads) => store.notify(payloads),
-      listen: (onPayload, onLost) => database.listen(schema, onPayload, onLost),
+    this.#buses = new Buses({
+      given: options.pubsub,
+      isShared: database.kind === 'postgres',
+      channel: {
+        notify: (payloads) => store.notify(payloads),
+        listen: (onPayload, onLost) => database.listen(schema, onPayload, onLost),
+      },
     });
-    this.#ownsPubSub = options.pubsub === undefined || isPostgresPubSub(options.pubsub);
-    this.#pubsub = choosePubSub(options.pubsub, database, this.#notifications);
+    const { pubsub } = this.#buses;
     this.#telemetry = new Telemetry(schema);
-    this.#detachPubSub = attachPubSub(this, this.#pubsub);
-    this.#tracker = createTracker({ source: store, pubsub: this.#pubsub, topics: this.#topics });
-    this.#lists = new RunLists({
-      source: listSource(store),
-      pubsub: this.#pubsub,
-      topic: this.#topics.list,
-    });
+    this.#detachPubSub = attachPubSub(this, pubsub);
+    this.#tracker = createTracker({ source: store, pubsub, topics: this.#topics });
+    this.#lists = new RunLists({ source: listSource(store), pubsub, topic: this.#topics.list });
     if (options.worker !== false && handlers.size > 0)
       this.#worker = this.#createWorker(handlers, options.worker);
     this.#startRun = createStarter({
@@ -100,13 +91,6 @@ export class Runtime implements PgFlow {
     });
     this.#maintenance = new Maintenance(database, schema);
     this.#healthCheck = new HealthCheck(database, schema);
-    for (const bus of new Set([this.#notifications, this.#pubsub])) {
-      const stop = bus.onConnection?.((connected) => {
-        if (connected) this.#deaf.delete(bus);
-        else this.#deaf.add(bus);
-      });
-      if (stop) this.#stopListening.push(stop);
-    }
   }
 
   async start(): Promise<void> {
@@ -223,7 +207,7 @@ export class Runtime implements PgFlow {
     return this.#healthCheck.read({
       isStopped: isEnding && this.#worker?.mode !== 'draining',
       worker: this.#worker,
-      listening: this.#deaf.size === 0,
+      listening: this.#buses.areListening,
     });
   }
 
@@ -265,8 +249,8 @@ export class Runtime implements PgFlow {
   async #startWorker(): Promise<void> {
     const worker = this.#worker;
     if (!worker) return;
-    await this.#notifications.subscribe(this.#topics.wake, () => worker.wake());
-    await this.#notifications.subscribe(this.#topics.runs, (message) => {
+    await this.#buses.notifications.subscribe(this.#topics.wake, () => worker.wake());
+    await this.#buses.notifications.subscribe(this.#topics.runs, (message) => {
       const { runId } = (message ?? {}) as { runId?: unknown };
       if (isRunId(runId)) worker.abandon(runId);
     });
@@ -277,11 +261,9 @@ export class Runtime implements PgFlow {
     await this.#starting?.catch(() => {});
     await this.#worker?.stop(grace);
     this.#tracker.close();
-    for (const stop of this.#stopListening) stop();
     this.#lists.close();
     this.#detachPubSub();
-    if (this.#ownsPubSub) await this.#pubsub.close();
-    await this.#notifications.close();
+    await this.#buses.close();
     await this.#database.close();
   }
 
@@ -310,7 +292,7 @@ export class Runtime implements PgFlow {
   /** Nobody is to go on with handlers of a run that ended without them. */
   #abandon(runId: string, status: RunStatus): void {
     this.#worker?.abandon(runId);
-    this.#notifications.publish(this.#topics.runs, { runId, status }).catch(() => {});
+    this.#buses.notifications.publish(this.#topics.runs, { runId, status }).catch(() => {});
   }
 
   #wakeAll(): void {
@@ -319,7 +301,7 @@ export class Runtime implements PgFlow {
   }
 
   #wakeOthers(): void {
-    this.#notifications.publish(this.#topics.wake, {}).catch(() => {});
+    this.#buses.notifications.publish(this.#topics.wake, {}).catch(() => {});
   }
 
   async #reread(runIds: readonly string[]): Promise<void> {
@@ -337,14 +319,4 @@ export class Runtime implements PgFlow {
 
 function report(message: string, error: unknown): void {
   console.error(`[pgflow] ${message}:`, error);
-}
-
-function isPostgresPubSub(pubsub: PgFlowOptions['pubsub']): pubsub is PostgresPubSub {
-  return pubsub !== undefined && 'open' in pubsub;
-}
-
-function choosePubSub(given: PgFlowOptions['pubsub'], database: Database, notifications: PubSub): PubSub {
-  if (isPostgresPubSub(given)) return notifications;
-  if (given) return mergePubSub(given, notifications);
-  return database.kind === 'postgres' ? notifications : mergePubSub(memoryPubSub(), notifications);
 }
