@@ -1,8 +1,9 @@
 import { createServer } from 'node:http';
-import { createPgFlow, PgFlowError } from 'pgflow-live';
-import { CannotStart } from '../process-order/cannot-start.js';
+import { createPgFlow } from 'pgflow-live';
 import { listen, readPort } from '../process-order/listen.js';
+import { runProgram, stopOnSignal } from '../process-order/program.js';
 import { processOrder, sendEmail } from './flows.js';
+import { createOrderLive } from './order-live.js';
 import { serveOrderLive } from './serve.js';
 
 /**
@@ -14,7 +15,7 @@ import { serveOrderLive } from './serve.js';
 async function main(): Promise<void> {
   const port = readPort(process.env.PORT);
   console.log('PgFlow Live, example: a live view. Opening the database …');
-  const pgflow = await createPgFlow({
+  const opening = createPgFlow({
     database: process.env.DATABASE_URL || undefined,
     flows: [processOrder],
     jobs: [sendEmail],
@@ -22,25 +23,17 @@ async function main(): Promise<void> {
     worker: { lease: 6 },
   });
   const server = createServer();
-  const host = serveOrderLive(server, pgflow);
+  let closePages = () => {};
+  stopOnSignal(async () => {
+    server.close();
+    closePages();
+    await (await opening).stop({ grace: 10 });
+  });
 
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    // Once: the second signal ends the process at once, as it would without us.
-    process.once(signal, async () => {
-      console.log('\nStopping; running tasks get 10 seconds. Once more to stop at once.');
-      server.close();
-      host.close();
-      await pgflow.stop({ grace: 10 });
-      console.log('Stopped.');
-      process.exit(0);
-    });
-  }
+  const pgflow = await opening;
+  closePages = serveOrderLive(server, createOrderLive(pgflow));
   await pgflow.start();
   console.log(`Ready: ${await listen(server, port)}\nPress Ctrl+C to stop.`);
 }
 
-main().catch((error) => {
-  if (error instanceof PgFlowError) console.error(`${error.code}: ${error.message}`);
-  else console.error(error instanceof CannotStart ? error.message : error);
-  process.exit(1);
-});
+runProgram(main);

@@ -1,24 +1,19 @@
-import { readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import type { PgFlow } from 'pgflow-live';
-import { type LiveHost, serveView } from './host/live-host.js';
-import { createOrderLive } from './order-live.js';
+import { serveView } from './host/live-host.js';
+import { readFile } from './host/page-files.js';
+import type { View } from './host/view.js';
 
-/** Puts the view and its files on a server. `beat`: as the host has it. */
-export function serveOrderLive(server: Server, pgflow: PgFlow, { beat }: { beat?: number } = {}): LiveHost {
-  return serveView(server, createOrderLive(pgflow), {
+const SHARED = join(import.meta.dirname, '../process-order/page');
+
+/** Puts a view and the files that it looks good with on a server. `beat` and what it returns: as the host has it. */
+export function serveOrderLive(server: Server, view: View, { beat }: { beat?: number } = {}): () => void {
+  return serveView(server, view, {
     beat,
     files: new Map([
-      ['/styles.css', file('../process-order/page/styles.css', 'text/css')],
-      ['/live-view.css', file('live-view.css', 'text/css')],
-      ['/icon.svg', file('../process-order/page/icon.svg', 'image/svg+xml')],
+      ['/styles.css', readFile(join(SHARED, 'styles.css'), 'text/css')],
+      ['/live-view.css', readFile(join(import.meta.dirname, 'live-view.css'), 'text/css')],
+      ['/icon.svg', readFile(join(SHARED, 'icon.svg'), 'image/svg+xml')],
     ]),
-    styles: ['/styles.css', '/live-view.css'],
   });
 }
-
-const file = (path: string, type: string) => ({
-  type: `${type}; charset=utf-8`,
-  body: readFileSync(join(import.meta.dirname, path)),
-});

@@ -27,7 +27,8 @@ export async function listen(server: Server, { first, last }: WantedPort): Promi
     if (await isOurs(server, port)) return `http://${HOST}:${(server.address() as AddressInfo).port}`;
     if (port < last) console.log(`  Port ${port} is taken, trying ${port + 1}`);
   }
-  throw new CannotStart(`Port ${last} is taken. Choose another one: PORT=${last + 1} npm start`);
+  const taken = first === last ? `Port ${last} is` : `The ports ${first} to ${last} are`;
+  throw new CannotStart(`${taken} taken. Choose another one in the environment variable PORT; 0 takes any.`);
 }
 
 async function isOurs(server: Server, port: number): Promise<boolean> {

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { createPgFlow, PgFlowError } from 'pgflow-live';
-import { CannotStart } from './cannot-start.js';
+import { createPgFlow } from 'pgflow-live';
 import { processOrder } from './flow.js';
 import { listen, readPort } from './listen.js';
 import { buildPage } from './page-build.js';
+import { runProgram, stopOnSignal } from './program.js';
 import { createListener } from './server.js';
 
 /**
@@ -52,49 +52,4 @@ async function told<T>(what: string, work: () => Promise<T>): Promise<T> {
   return result;
 }
 
-let isStopping = false;
-
-/** The first signal stops in good order, the second at once. */
-function stopOnSignal(stop: () => Promise<void>): void {
-  const begin = () => {
-    if (isStopping) return;
-    isStopping = true;
-    console.log('\nStopping; running tasks get 10 seconds. Once more to stop at once.');
-    stop().then(() => {
-      console.log('Stopped.');
-      process.exit(0);
-    }, fail);
-  };
-  const onSignal = () => {
-    if (!isStopping) return begin();
-    console.log('Stopped at once. What was running goes on after the next start.');
-    process.exit(1);
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  whenNpmIsGone(begin);
-}
-
-/** npm passes a SIGTERM on to the shell that it started us with, which ends and tells us nothing. */
-function whenNpmIsGone(fn: () => void): void {
-  if (!process.env.npm_lifecycle_event) return;
-  const parent = process.ppid;
-  const timer = setInterval(() => {
-    if (process.ppid === parent) return;
-    clearInterval(timer);
-    fn();
-  }, 500);
-  timer.unref();
-}
-
-function fail(error: unknown): never {
-  if (error instanceof PgFlowError) console.error(`\n${error.code}: ${error.message}`);
-  else if (error instanceof CannotStart) console.error(`\n${error.message}`);
-  else console.error(error);
-  process.exit(1);
-}
-
-main().catch((error) => {
-  // What was stopped on its way up fails because of that.
-  if (!isStopping) fail(error);
-});
+runProgram(main);

@@ -12,13 +12,14 @@ export interface LiveMessage {
  * - `sendInfo(message)`: the mailbox, if there is one. The runtime gives each message to the view's
  *   `handleInfo`. Without it changes are assigned by themselves.
  * - `connected`: false in the first, static mount.
- * - `onClose(fn)`: calls `fn` when the socket is gone.
+ * - `onClose(fn)`: calls `fn` once when the socket is gone, and at once if it is gone already.
  */
 export interface LiveSocket {
   readonly assigns: Readonly<Record<string, any>>;
   assign(values: Record<string, any>): unknown;
   sendInfo?(message: LiveMessage): unknown;
   readonly connected?: boolean;
+  /** Must call `fn` at once where the socket is closed already: else LiveClient cannot release what it holds. */
   onClose?(fn: () => void): unknown;
 }
 

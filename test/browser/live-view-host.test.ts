@@ -11,9 +11,11 @@ import type { View, ViewSocket } from '../../examples/live-view/host/view.js';
 import { ROOT } from '../../scripts/run-command.js';
 import { launchChromium, openPage } from '../harness/chromium.js';
 import { mounted } from './live-view-page.js';
-import { clientFrame, openBareSocket } from './live-view-socket.js';
+import { openSocket } from './live-view-socket.js';
 
 /** The live view's host by itself, with a view that has nothing to do with runs. */
+
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 let url: string;
 let sockets: ViewSocket[];
@@ -24,14 +26,15 @@ let closed: (socket: ViewSocket) => void;
 beforeEach(async () => {
   sockets = [];
   calls = [];
+  closed = () => {};
   const server = createServer();
-  const host = serveView(server, listView());
+  const closePages = serveView(server, listView());
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  onTestFinished(() => {
-    host.close();
-    server.close();
+  onTestFinished(async () => {
+    closePages();
+    await once(server.close(), 'close');
   });
 });
 
@@ -41,12 +44,12 @@ function listView(): View {
     title: 'List',
     mount(params, socket) {
       sockets.push(socket);
-      socket.onClose(() => closed?.(socket));
+      socket.onClose(() => closed(socket));
       socket.assign({ lines: [params.first ?? 'nothing'] });
     },
     async handleEvent(name, { text = '' }, socket) {
       calls.push(`${name} begins`);
-      if (name === 'slow') await new Promise((resolve) => setImmediate(resolve));
+      if (name === 'slow') await nextTurn();
       if (name === 'wrong') throw new Error('The view is wrong');
       socket.assign({ lines: [...socket.assigns.lines, `${name} ${text}`] });
       socket.sendInfo(`${name} ends`);
@@ -87,45 +90,45 @@ test('mounts once for the HTML and closes that mount, then over the WebSocket', 
   expect(sockets.map(({ connected }) => connected)).toEqual([false]);
   expect(ended).toEqual(sockets);
 
-  const bare = await openBareSocket(`${url}/?first=tea`);
-  expect(await bare.text()).toBe('{"html":"<ul><li>tea</li></ul>"}');
+  const socket = await openSocket(`${url}/?first=tea`);
+  expect(await socket.text()).toBe('{"html":"<ul><li>tea</li></ul>"}');
   expect(sockets.map(({ connected }) => connected)).toEqual([false, true]);
 });
 
 test('handles one entry of the mailbox at a time, in order', async () => {
-  const bare = await openBareSocket(url);
-  await bare.text();
+  const socket = await openSocket(url);
+  await socket.text();
 
-  bare.send('{"event":"slow","value":{"text":"a"}}');
-  bare.send('{"event":"quick","value":{"text":"b"}}');
-  let shown = await bare.text();
-  while (!shown.includes('quick b')) shown = await bare.text();
+  socket.send('{"event":"slow","value":{"text":"a"}}');
+  socket.send('{"event":"quick","value":{"text":"b"}}');
+  let shown = await socket.text();
+  while (!shown.includes('quick b')) shown = await socket.text();
 
   expect(shown).toContain('<li>slow a</li><li>quick b</li>');
   expect(calls).toEqual(['slow begins', 'quick begins', 'slow ends', 'quick ends']);
 });
 
 test('tells a view that asks after its page went', async () => {
-  const bare = await openBareSocket(url);
-  await bare.text();
+  const socket = await openSocket(url);
+  await socket.text();
   const gone = new Promise<ViewSocket>((resolve) => {
     closed = resolve;
   });
-  bare.destroy();
-  const socket = await gone;
+  socket.terminate();
+  const page = await gone;
 
   const told = vi.fn();
-  socket.onClose(told);
-  socket.assign({ lines: [] });
+  page.onClose(told);
+  page.assign({ lines: [] });
 
   expect(told).toHaveBeenCalledOnce();
-  expect(socket.assigns.lines).toEqual(['nothing']);
+  expect(page.assigns.lines).toEqual(['nothing']);
 });
 
 test('a view that throws closes its page, and no other', async () => {
   const said = vi.spyOn(console, 'error').mockImplementation(() => {});
   onTestFinished(() => said.mockRestore());
-  const [bad, good] = await Promise.all([openBareSocket(url), openBareSocket(url)]);
+  const [bad, good] = await Promise.all([openSocket(url), openSocket(url)]);
   await Promise.all([bad.text(), good.text()]);
 
   bad.send('{"event":"wrong"}');
@@ -136,49 +139,47 @@ test('a view that throws closes its page, and no other', async () => {
   expect(said).toHaveBeenCalledWith(new Error('The view is wrong'));
 });
 
+test('a page that reads slowly gets the newest drawing, not each', async () => {
+  const socket = await openSocket(url);
+  await socket.text();
+  socket.pause();
+
+  const long = 'x'.repeat(1_000_000);
+  for (let count = 1; count <= 50; count++) {
+    sockets[0]!.assign({ lines: [long, `drawing ${count}`] });
+    // Long enough to draw it.
+    for (let turn = 0; turn < 5; turn++) await nextTurn();
+  }
+  socket.resume();
+  let drawings = 0;
+  let shown = '';
+  for (; !shown.includes('drawing 50'); drawings++) shown = await socket.text();
+
+  expect(drawings).toBeLessThan(40);
+});
+
 describe('what comes over a WebSocket', () => {
-  test('a message in several frames, with a ping between, is one', async () => {
-    const bare = await openBareSocket(url);
-    await bare.text();
-
-    bare.write(clientFrame('{"event":"quick",', { opcode: 1, isFinal: false }));
-    bare.write(clientFrame('here?', { opcode: 9 }));
-    bare.write(clientFrame('"value":{"text":"whole"}}', { opcode: 0 }));
-
-    expect(await bare.pong()).toBe('here?');
-    expect(await bare.text()).toContain('quick whole');
-  });
-
   test.each([
-    ['a frame without a mask', 1002, Buffer.from([0x81, 0x02, 0x7b, 0x7d])],
-    ['an extension that nobody agreed on', 1002, clientFrame('{}', { opcode: 1 | 0x40 })],
-    ['a continuation of nothing', 1002, clientFrame('{}', { opcode: 0 })],
-    ['a control frame that is too long', 1002, clientFrame('x'.repeat(126), { opcode: 9 })],
-    ['binary', 1003, clientFrame('{}', { opcode: 2 })],
-    ['no UTF-8', 1007, clientFrame(Buffer.from([0xff]), { opcode: 1 })],
-    ['a frame that is too long', 1009, clientFrame('x'.repeat(65_537), { opcode: 1 })],
-    [
-      'a message that is too long',
-      1009,
-      Buffer.concat([
-        clientFrame('x'.repeat(65_000), { opcode: 1, isFinal: false }),
-        clientFrame('x'.repeat(65_000), { opcode: 0 }),
-      ]),
-    ],
-    ['no JSON', 1011, clientFrame('{', { opcode: 1 })],
-    ['a goodbye', 1000, clientFrame(Buffer.from([0x03, 0xe9]), { opcode: 8 })],
-  ])('%s closes it with %i', async (_name, code, bytes) => {
-    const bare = await openBareSocket(url);
-    await bare.text();
+    ['a message that is too long', 1009, JSON.stringify({ event: 'x'.repeat(65_536) })],
+    ['no JSON', 1007, '{'],
+    ['no event', 1007, 'null'],
+  ])('%s closes it with %i', async (_name, code, text) => {
+    const socket = await openSocket(url);
+    await socket.text();
+    const gone = new Promise((resolve) => {
+      closed = resolve;
+    });
 
-    bare.write(bytes);
+    socket.send(text);
 
-    expect(await bare.closeCode).toBe(code);
+    expect(await socket.closeCode).toBe(code);
+    expect((await gone) === sockets[0]).toBe(true);
+    expect(calls).toEqual([]);
   });
 
   test('another site may not open one', async () => {
-    await expect(openBareSocket(url, { origin: 'https://elsewhere.example' })).rejects.toThrow('403');
-    await (await openBareSocket(url, { origin: url })).text();
+    await expect(openSocket(url, { origin: 'https://elsewhere.example' })).rejects.toThrow('403');
+    await (await openSocket(url, { origin: url })).text();
     expect(sockets).toHaveLength(1);
   });
 });

@@ -6,7 +6,7 @@ import { startTcpProxy } from '../harness/tcp-proxy.js';
 import { STARTING } from './example-server.js';
 import { mounted, processOrder, runIdIn, shownRun } from './live-view-page.js';
 import { type LiveViewServer, NOTHING_HELD, startLiveView } from './live-view-server.js';
-import { openBareSocket } from './live-view-socket.js';
+import { openSocket } from './live-view-socket.js';
 import { stepRow } from './run-page.js';
 
 /** Pages that go away in the middle of a run, in every way there is: nothing of them may be left. */
@@ -93,8 +93,8 @@ describeEachDatabase('a page that goes', (kind) => {
     const address = `${server.url}/?order=${runId}&email=${runId}`;
     await Promise.all(
       Array.from({ length: 30 }, async () => {
-        const socket = await openBareSocket(address);
-        socket.destroy();
+        const socket = await openSocket(address);
+        socket.terminate();
       }),
     );
     await server.holds({ sockets: 0, pages: 0 });
@@ -108,10 +108,10 @@ describeEachDatabase('a page that goes', (kind) => {
     const before = await emails();
     await Promise.all(
       Array.from({ length: 10 }, async () => {
-        const socket = await openBareSocket(server.url);
+        const socket = await openSocket(server.url);
         await socket.text();
         socket.send('{"event":"send","value":{"to":"ada@example.com"}}');
-        socket.end();
+        socket.close();
       }),
     );
     await server.holds({ sockets: 0, pages: 0 });

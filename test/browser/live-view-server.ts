@@ -3,7 +3,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createPgFlow, memoryPubSub, type PgFlow, type PubSub, postgresPubSub } from 'pgflow-live';
 import { processOrder, sendEmail } from '../../examples/live-view/flows.js';
-import type { LiveHost } from '../../examples/live-view/host/live-host.js';
+import type { View } from '../../examples/live-view/host/view.js';
+import { createOrderLive } from '../../examples/live-view/order-live.js';
 import { serveOrderLive } from '../../examples/live-view/serve.js';
 import { createTestDatabase, type DatabaseKind } from '../harness/databases.js';
 
@@ -22,7 +23,6 @@ export interface LiveViewServer extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
   readonly pgflow: PgFlow;
-  readonly host: LiveHost;
   readonly held: Held;
   /** Resolves when this much is held. */
   holds(wanted: Partial<Held>): Promise<void>;
@@ -54,8 +54,7 @@ export async function startLiveView(
   await pgflow.start();
 
   const server = createServer();
-  const host = serveOrderLive(server, pgflow, { beat });
-  held.countPages = () => host.pages;
+  const closePages = serveOrderLive(server, countPages(createOrderLive(pgflow), held), { beat });
   server.on('upgrade', (_request, stream) => {
     held.add('sockets', 1);
     stream.on('close', () => held.add('sockets', -1));
@@ -65,7 +64,7 @@ export async function startLiveView(
   const { port } = server.address() as AddressInfo;
 
   const close = async () => {
-    host.close();
+    closePages();
     server.close();
     await pgflow.stop({ grace: 0 });
     await db.close();
@@ -74,7 +73,6 @@ export async function startLiveView(
     url: `http://127.0.0.1:${port}`,
     port,
     pgflow,
-    host,
     get held() {
       return held.now;
     },
@@ -85,15 +83,14 @@ export async function startLiveView(
 }
 
 class HeldCount {
-  countPages = () => 0;
-  readonly #counts = { sockets: 0, liveRuns: 0, topics: 0 };
+  readonly #counts = { ...NOTHING_HELD };
   readonly #lookers = new Set<() => void>();
 
   get now(): Held {
-    return { ...this.#counts, pages: this.countPages() };
+    return { ...this.#counts };
   }
 
-  add(what: 'sockets' | 'liveRuns' | 'topics', count: 1 | -1): void {
+  add(what: keyof Held, count: 1 | -1): void {
     this.#counts[what] += count;
     for (const look of this.#lookers) look();
   }
@@ -110,6 +107,19 @@ class HeldCount {
       look();
     });
   }
+}
+
+function countPages(view: View, held: HeldCount): View {
+  return {
+    ...view,
+    mount(params, socket) {
+      if (socket.connected) {
+        held.add('pages', 1);
+        socket.onClose(() => held.add('pages', -1));
+      }
+      return view.mount(params, socket);
+    },
+  };
 }
 
 function countingPubSub(kind: DatabaseKind, held: HeldCount): PubSub | ReturnType<typeof postgresPubSub> {

@@ -66,7 +66,9 @@ describeEachDatabase('a live view', (kind) => {
     expect(tab.errors).toEqual([]);
   });
 
-  test('a reload and a second tab show the same run and go on live; HTML alone shows it as of then', async () => {
+  test('a reload and a second tab show the same run and go on live; HTML alone shows it as of then', {
+    timeout: STARTING,
+  }, async () => {
     await using first = await openPage(browser, server.url);
     await mounted(first.page);
     await processOrder(first.page, 'office-move');

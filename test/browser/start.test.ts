@@ -10,7 +10,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { createTestDatabase } from '../harness/databases.js';
 import { readyUrl, STARTING, startProgram } from './example-server.js';
 
-/** `npm start` as a program: what it says, and how it ends. */
+/** The examples as programs: what they say, and how they end. */
 
 const timeout = STARTING;
 
@@ -73,13 +73,18 @@ test('stops at once at the second signal', { timeout }, async () => {
   expect(await endOf(child)).toContain('Stopped at once.');
 });
 
+const terminate = (npm: ChildProcess) => npm.kill('SIGTERM');
+const interrupt = (npm: ChildProcess) => process.kill(-npm.pid!, 'SIGINT');
+
 test.each([
-  ['a SIGTERM to npm', (npm: ChildProcess) => npm.kill('SIGTERM')],
-  ['Ctrl+C, which the whole process group gets', (npm: ChildProcess) => process.kill(-npm.pid!, 'SIGINT')],
-])('npm start ends in good order after %s', { timeout }, async (_name, stop) => {
+  ['start', 'a SIGTERM to npm', terminate],
+  ['start', 'Ctrl+C, which the whole process group gets', interrupt],
+  ['example:live-view', 'a SIGTERM to npm', terminate],
+  ['example:live-view', 'Ctrl+C, which the whole process group gets', interrupt],
+])('npm run %s ends in good order after %s', { timeout }, async (script, _name, stop) => {
   const database = await createTestDatabase('postgres');
   const env = { ...process.env, DATABASE_URL: database.url, PORT: '0' };
-  const npm = spawn('npm', ['start'], { env, detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
+  const npm = spawn('npm', ['run', script], { env, detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
   onTestFinished(async () => {
     try {
       process.kill(-npm.pid!, 'SIGKILL');
@@ -134,7 +139,7 @@ test('a port that was asked for and is taken is not exchanged for another', { ti
   await using child = program({ PORT: String(port) });
 
   expect(await endOf(child)).toContain(
-    `Port ${port} is taken. Choose another one: PORT=${port + 1} npm start`,
+    `Port ${port} is taken. Choose another one in the environment variable PORT`,
   );
 });
 

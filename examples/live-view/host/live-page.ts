@@ -1,15 +1,7 @@
-import { Html } from './html.js';
+import { setImmediate } from 'node:timers/promises';
+import type { WebSocket } from 'ws';
+import type { Html } from './html.js';
 import type { Values, View, ViewSocket } from './view.js';
-
-/** Where a page is shown. */
-export interface Screen {
-  /** Whether it takes another drawing now; when it does again, `LivePage.draw` is to be called. */
-  readonly isReady: boolean;
-  show(markup: string): void;
-  setParams(params: Readonly<Record<string, string | null>>): void;
-  /** The view threw: nothing more comes. */
-  fail(error: unknown): void;
-}
 
 /**
  * One visitor's page: its assigns, and a mailbox whose entries are handled one at a time, in order.
@@ -18,39 +10,36 @@ export interface Screen {
  */
 export class LivePage implements ViewSocket {
   readonly assigns: Record<string, any> = {};
-  readonly connected: boolean;
-  #mode: 'mounting' | 'open' | 'closed' = 'mounting';
   readonly #view: View;
-  readonly #screen: Screen;
-  readonly #closing: (() => void)[] = [];
-  #mailbox: Promise<void>;
+  readonly #webSocket: WebSocket | null;
+  #mode: 'mounting' | 'open' | 'closed' = 'mounting';
+  #mailbox: Promise<void> = Promise.resolve();
+  #drawing: Promise<void> = Promise.resolve();
   #isDrawingDue = false;
   #shown = '';
+  readonly #closing: (() => void)[] = [];
 
-  constructor(view: View, params: Values, { connected, screen }: { connected: boolean; screen: Screen }) {
-    this.connected = connected;
+  /** Without a WebSocket it is never open. */
+  constructor(view: View, webSocket: WebSocket | null) {
     this.#view = view;
-    this.#screen = screen;
-    // Not at once: whoever makes the page must have it before its view has a say.
-    this.#mailbox = Promise.resolve();
-    this.#post(async () => {
-      await view.mount(params, this);
-      if (this.#mode === 'mounting') this.#enter('open');
-    });
+    this.#webSocket = webSocket;
   }
 
-  /** Resolves when all that is in the mailbox now was handled. */
-  get handled(): Promise<void> {
-    return this.#mailbox;
+  get connected(): boolean {
+    return this.#webSocket !== null;
+  }
+
+  open(params: Values): void {
+    this.#post(async () => {
+      await this.#view.mount(params, this);
+      if (this.#mode === 'mounting') this.#enter('open');
+    });
   }
 
   assign(values: Record<string, unknown>): void {
     if (this.#mode === 'closed') return;
     Object.assign(this.assigns, values);
-    if (this.#isDrawingDue) return;
-    this.#isDrawingDue = true;
-    // Soon, not now: several assigns in a row are one drawing.
-    setImmediate(() => this.draw());
+    this.#drawSoon();
   }
 
   sendInfo(message: unknown): void {
@@ -62,27 +51,13 @@ export class LivePage implements ViewSocket {
   }
 
   setParams(params: Readonly<Record<string, string | null>>): void {
-    if (this.#mode !== 'closed') this.#screen.setParams(params);
+    if (this.#mode !== 'closed') this.#webSocket?.send(JSON.stringify({ params }));
   }
 
   onClose(fn: () => void): void {
     // A view that is still at work when its page goes may ask only now.
     if (this.#mode === 'closed') fn();
     else this.#closing.push(fn);
-  }
-
-  /** Shows what the assigns are now, unless it is what is shown already. */
-  draw(): void {
-    if (this.#mode !== 'open' || !this.#screen.isReady) return;
-    this.#isDrawingDue = false;
-    try {
-      const { markup } = this.#view.render(this.assigns);
-      if (markup === this.#shown) return;
-      this.#shown = markup;
-      this.#screen.show(markup);
-    } catch (error) {
-      this.#screen.fail(error);
-    }
   }
 
   close(): void {
@@ -94,31 +69,52 @@ export class LivePage implements ViewSocket {
       try {
         if (this.#mode !== 'closed') await work();
       } catch (error) {
-        this.#screen.fail(error);
+        this.#fail(error);
       }
     });
   }
 
+  /** Several assigns in a row are one drawing, and so are all that come before the last drawing was sent. */
+  #drawSoon(): void {
+    if (this.#mode !== 'open' || this.#isDrawingDue) return;
+    this.#isDrawingDue = true;
+    this.#drawing = this.#drawing.then(setImmediate).then(() => this.#draw());
+  }
+
+  async #draw(): Promise<void> {
+    this.#isDrawingDue = false;
+    if (this.#mode !== 'open') return;
+    try {
+      const { markup } = this.#view.render(this.assigns);
+      if (markup === this.#shown) return;
+      this.#shown = markup;
+      const drawing = JSON.stringify({ html: markup });
+      await new Promise((resolve) => this.#webSocket?.send(drawing, resolve));
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    console.error(error);
+    this.close();
+    this.#webSocket?.close(1011);
+  }
+
   #enter(mode: 'open' | 'closed'): void {
     this.#mode = mode;
-    if (mode === 'open') this.draw();
+    if (mode === 'open') this.#drawSoon();
     else for (const fn of this.#closing.splice(0)) fn();
   }
 }
 
 /** The page as it is now, for whoever asks once. */
 export async function renderOnce(view: View, params: Values): Promise<Html> {
-  const shown: string[] = [];
-  const failures: unknown[] = [];
-  const screen: Screen = {
-    isReady: true,
-    show: (markup) => void shown.push(markup),
-    setParams: () => {},
-    fail: (error) => void failures.push(error),
-  };
-  const page = new LivePage(view, params, { connected: false, screen });
-  await page.handled;
-  page.close();
-  if (failures.length > 0) throw failures[0];
-  return new Html(shown.at(-1)!);
+  const page = new LivePage(view, null);
+  try {
+    await view.mount(params, page);
+    return view.render(page.assigns);
+  } finally {
+    page.close();
+  }
 }

@@ -12,11 +12,13 @@ export interface HostFile {
 interface ShellOptions {
   /** Milliseconds between beats. */
   readonly beat: number;
-  readonly styles: readonly string[];
+  /** Of these, the page takes the style sheets. */
+  readonly files: ReadonlyMap<string, HostFile>;
 }
 
 /** The page around a view. */
-export function shellOf(title: string, body: Html, { beat, styles }: ShellOptions): HostFile {
+export function shellOf(title: string, body: Html, { beat, files }: ShellOptions): HostFile {
+  const styles = [...files].filter(([, { type }]) => type.startsWith('text/css')).map(([path]) => path);
   const { markup } = html`<!doctype html>
 <html lang="en">
   <head>
@@ -37,14 +39,17 @@ export function shellOf(title: string, body: Html, { beat, styles }: ShellOption
   return { type: 'text/html; charset=utf-8', body: markup };
 }
 
-const script = (name: string): HostFile => ({
-  type: 'text/javascript; charset=utf-8',
-  body: readFileSync(join(import.meta.dirname, 'page', name)),
+/** @param type its media type, of some text. */
+export const readFile = (path: string, type: string): HostFile => ({
+  type: `${type}; charset=utf-8`,
+  body: readFileSync(path),
 });
+
+const PAGE = join(import.meta.dirname, 'page');
 /** What the page's end of the host is made of. */
 export const SCRIPTS = new Map([
-  ['/live.js', script('live.js')],
-  ['/patch.js', script('patch.js')],
+  ['/live.js', readFile(join(PAGE, 'live.js'), 'text/javascript')],
+  ['/patch.js', readFile(join(PAGE, 'patch.js'), 'text/javascript')],
 ]);
 
 const TEXT = 'text/plain; charset=utf-8';

@@ -27,6 +27,6 @@ export interface ViewSocket {
   sendInfo(message: unknown): void;
   /** Sets parameters of the page's address, or takes out those that are null: the next mount gets them. */
   setParams(params: Readonly<Record<string, string | null>>): void;
-  /** Calls `fn` once when the page is gone, however it went. */
+  /** Calls `fn` once when the page is gone, however it went, and at once where it is gone already. */
   onClose(fn: () => void): void;
 }
