@@ -1,4 +1,5 @@
 import { v7 as uuidv7 } from 'uuid';
+import { Announcer } from './announcer.js';
 import { PgFlowError } from './errors.js';
 import type { LiveRun } from './live/live-run.js';
 import type { LiveRuns } from './live/live-runs.js';
@@ -25,13 +26,10 @@ import { attachPubSub } from './pubsub/attach-pubsub.js';
 import { Buses } from './pubsub/buses.js';
 import { type Topics, topicsOf } from './pubsub/pubsub.js';
 import { applyChange } from './run/apply-change.js';
-import type { Change } from './run/change.js';
-import { GONE } from './run/codec.js';
 import { errorText } from './run/error-text.js';
-import type { Run, RunStatus } from './run/run.js';
+import type { Run } from './run/run.js';
 import { checkRunId, isRunId } from './run/run-id.js';
 import type { RunList } from './run/run-list.js';
-import type { TaskEnding } from './telemetry/task-trace.js';
 import { Telemetry } from './telemetry/telemetry.js';
 import type { Handler } from './worker/execution.js';
 import { Worker, type WorkerPorts } from './worker/worker.js';
@@ -48,6 +46,7 @@ export class Runtime implements PgFlow {
   readonly #tracker: Tracker;
   readonly #lists: RunLists;
   readonly #telemetry: Telemetry;
+  readonly #announcer: Announcer;
   readonly #detachPubSub: () => void;
   readonly #worker: Worker | undefined;
   readonly #startRun: ReturnType<typeof createStarter>;
@@ -81,13 +80,24 @@ export class Runtime implements PgFlow {
     this.#detachPubSub = attachPubSub(this, pubsub);
     this.#tracker = createTracker({ source: store, pubsub, topics: this.#topics });
     this.#lists = new RunLists({ source: listSource(store), pubsub, topic: this.#topics.list });
+    this.#announcer = new Announcer({
+      pgflow: this,
+      store,
+      tracker: this.#tracker,
+      lists: this.#lists,
+      telemetry: this.#telemetry,
+      notifications: this.#buses.notifications,
+      topics: this.#topics,
+      worker: () => this.#worker,
+      onError: report,
+    });
     if (options.worker !== false && handlers.size > 0)
       this.#worker = this.#createWorker(handlers, options.worker);
     this.#startRun = createStarter({
       store,
       registered,
       claimWith: (wanted, statement) => this.#worker?.claimWith(wanted, statement) ?? statement(),
-      onReady: () => this.#wakeAll(),
+      onReady: () => this.#announcer.ready({ here: true }),
     });
     this.#maintenance = new Maintenance(database, schema);
     this.#healthCheck = new HealthCheck(database, schema);
@@ -156,7 +166,7 @@ export class Runtime implements PgFlow {
     const id = checkRunId(runId);
     this.#refuseStopped();
     const { changes } = await this.#store.cancelRun(id, reason === undefined ? null : errorText(reason));
-    this.#announce(changes);
+    this.#announcer.changed(changes);
     return { cancelled: changes.length > 0, run: await this.#findRun(id) };
   }
 
@@ -166,7 +176,7 @@ export class Runtime implements PgFlow {
     const { changes, ready } = await this.#store.retryRun(id, uuidv7());
     const run = applyChange(null, changes[0]!).run as Run;
     this.#telemetry.runStarted(run);
-    if (ready) this.#wakeAll();
+    if (ready) this.#announcer.ready({ here: true });
     this.#lists.tell();
     return run;
   }
@@ -178,14 +188,13 @@ export class Runtime implements PgFlow {
 
   async prune(options: PruneOptions): Promise<{ pruned: number }> {
     this.#refuseStopped();
-    return { pruned: await this.#maintenance.prune(options, (runIds) => this.#tellGone(runIds)) };
+    return { pruned: await this.#maintenance.prune(options, (runIds) => this.#announcer.gone(runIds)) };
   }
 
   async deleteFlow(slug: string): Promise<{ deleted: number }> {
     this.#refuseStopped();
     const deleted = await this.#maintenance.deleteFlow(slug, (runIds) => {
-      this.#tellGone(runIds);
-      for (const runId of runIds) this.#abandon(runId, 'cancelled');
+      this.#announcer.gone(runIds, { abandoned: true });
     });
     if (deleted !== null) return { deleted };
     throw new PgFlowError('FLOW_NOT_FOUND', `There is no flow \`${slug}\`; nothing was deleted.`, {
@@ -234,9 +243,9 @@ export class Runtime implements PgFlow {
     const ports: WorkerPorts = {
       store: new TaskStore(this.#database, this.#schema),
       handlers,
-      onChanges: (changes, endings) => this.#announce(changes, endings),
-      onReady: () => this.#wakeOthers(),
-      onUncertain: (runIds) => void this.#reread(runIds),
+      onChanges: (changes, endings) => this.#announcer.changed(changes, endings),
+      onReady: () => this.#announcer.ready({ here: false }),
+      onUncertain: (runIds) => void this.#announcer.moved(runIds),
       onError: (message, error) => {
         report(message, error);
         this.#telemetry.workerFailed(message, error);
@@ -265,55 +274,6 @@ export class Runtime implements PgFlow {
     this.#detachPubSub();
     await this.#buses.close();
     await this.#database.close();
-  }
-
-  // What is told here is committed: whoever misses the message reads the rows.
-
-  #announce(changes: readonly Change[], endings?: readonly TaskEnding[]): void {
-    if (changes.length > 0) this.#lists.tell();
-    for (const change of changes) {
-      const { runId, seq } = change;
-      this.#tracker.apply(change);
-      this.#telemetry.moved({ pgflow: this, runId, seq, change });
-      const { status } = change.run;
-      if (status === 'failed' || status === 'cancelled') this.#abandon(runId, status);
-    }
-    this.#telemetry.committed(changes, endings);
-  }
-
-  #tellGone(runIds: readonly string[]): void {
-    this.#lists.tell();
-    for (const runId of runIds) {
-      this.#tracker.hint(runId, GONE);
-      this.#telemetry.moved({ pgflow: this, runId, seq: 'gone', change: null });
-    }
-  }
-
-  /** Nobody is to go on with handlers of a run that ended without them. */
-  #abandon(runId: string, status: RunStatus): void {
-    this.#worker?.abandon(runId);
-    this.#buses.notifications.publish(this.#topics.runs, { runId, status }).catch(() => {});
-  }
-
-  #wakeAll(): void {
-    this.#worker?.wake();
-    this.#wakeOthers();
-  }
-
-  #wakeOthers(): void {
-    this.#buses.notifications.publish(this.#topics.wake, {}).catch(() => {});
-  }
-
-  async #reread(runIds: readonly string[]): Promise<void> {
-    try {
-      for (const [runId, seq] of await this.#store.readSeqs(runIds)) {
-        this.#tracker.hint(runId, seq);
-        this.#telemetry.moved({ pgflow: this, runId, seq, change: null });
-      }
-      this.#lists.tell();
-    } catch (error) {
-      report('Reading runs again failed; their watchers catch up later', error);
-    }
   }
 }
 
