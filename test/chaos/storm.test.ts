@@ -1,0 +1,38 @@
+/**
+ * Everything at once: web processes with watchers, worker processes, one PostgreSQL, and all the faults that can be
+ * injected from outside, round after round. See `conductor.ts`.
+ *
+ * `CHAOS_MINUTES` how long (default 1.5), `CHAOS_SEED` to replay one, `CHAOS_ROUND` seconds of storm in a round,
+ * `CHAOS_PATIENCE` seconds that coming to rest may take, `CHAOS_FAULTS` a list of beginnings of faults' names.
+ */
+import { expect, test } from 'vitest';
+import { conductStorm } from './conductor.js';
+import { describeStorm } from './storm-report.js';
+
+const {
+  CHAOS_MINUTES = '1.5',
+  CHAOS_SEED = String(Math.floor(Math.random() * 2 ** 31)),
+  CHAOS_ROUND = '30',
+  CHAOS_PATIENCE = '240',
+  CHAOS_FAULTS = '',
+} = process.env;
+const seconds = Number(CHAOS_MINUTES) * 60;
+const patience = Number(CHAOS_PATIENCE);
+const round = Math.min(seconds, Number(CHAOS_ROUND));
+
+test('a storm of faults: nothing is lost, doubled or wrong, and every watcher sees the end', {
+  timeout: (seconds + Math.ceil(seconds / round) * 6 * patience) * 1000,
+}, async () => {
+  const report = await conductStorm({
+    seed: Number(CHAOS_SEED),
+    seconds,
+    round,
+    patience,
+    faults: CHAOS_FAULTS.split(',').filter(Boolean),
+  });
+
+  console.log(describeStorm(report));
+  expect(report.violations, `CHAOS_SEED=${CHAOS_SEED}`).toEqual([]);
+  expect(report.executions).toBeGreaterThan(0);
+  expect(report.states).toBeGreaterThan(0);
+});
