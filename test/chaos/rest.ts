@@ -56,7 +56,12 @@ async function mend({ db, webs, workers, readers }: Stage): Promise<void> {
 }
 
 /** All web processes at once. */
-function ask({ webs }: Stage, command: { do: string }, type: string, patience: number): Promise<any[]> {
+function ask(
+  { webs }: Stage,
+  command: { do: string; patience?: number },
+  type: string,
+  patience: number,
+): Promise<any[]> {
   const late = pause(patience * 1000 + 30_000).then(() => {
     throw new Error(`After ${patience} s of calm not all web processes have answered "${command.do}".`);
   });

@@ -102,6 +102,10 @@ async function cutAtAnswer(strike: Strike): Promise<void> {
   await Promise.race([strike.process.proxy.cutBeforeReplyTo(pick(strike.random, STATEMENTS)), pause(3_000)]);
 }
 
+async function cutBeforeCommit(strike: Strike): Promise<void> {
+  await Promise.race([strike.process.proxy.cutInsteadOf('commit\0'), pause(3_000)]);
+}
+
 async function readOnly({ stage, ...strike }: Strike): Promise<void> {
   const set = async (value: string) => {
     await stage.db.query(`alter system ${value}`);
@@ -187,6 +191,7 @@ export const STORM_FAULTS: readonly StormFault[] = [
   { name: 'database out of reach', weight: 2, of: 'process', strike: outOfReach },
   { name: 'database silent', weight: 3, of: 'process', strike: silent },
   { name: 'connection lost at an answer', weight: 5, of: 'process', strike: cutAtAnswer },
+  { name: 'connection lost before COMMIT', weight: 2, of: 'worker', strike: cutBeforeCommit },
   { name: 'messages lost, doubled, late', weight: 6, of: 'process', strike: breakMessages },
   { name: 'garbage published', weight: 1, of: 'nobody', strike: garbage },
   {
