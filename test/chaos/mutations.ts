@@ -147,7 +147,7 @@ export const MUTATIONS: readonly Mutation[] = [
       {
         file: 'src/live/tracker.ts',
         find: 'if (connected) run.doubt();',
-        replace: 'if (!connected) continue;',
+        replace: '',
       },
     ],
     proof: MODEL_OF_TRACKER,
