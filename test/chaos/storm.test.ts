@@ -32,7 +32,7 @@ test('a storm of faults: nothing is lost, doubled or wrong, and every watcher se
   });
 
   console.log(describeStorm(report));
-  expect(report.violations, `CHAOS_SEED=${CHAOS_SEED}`).toEqual([]);
+  expect(report.violations.length, `violations; CHAOS_SEED=${CHAOS_SEED}`).toBe(0);
   expect(report.executions).toBeGreaterThan(0);
   expect(report.states).toBeGreaterThan(0);
 });
