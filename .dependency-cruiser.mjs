@@ -82,6 +82,13 @@ export default {
       to: { path: '(^|/)node_modules/(pg|@types/pg|@electric-sql/pglite)/' },
     },
     {
+      name: 'redis-on-its-own-subpath',
+      comment: 'Who installs no ioredis must be able to load all but `pgflow-live/redis`.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/pubsub/redis(-connection)?[.]ts$', TESTS] },
+      to: { path: '(^|/)node_modules/ioredis/|^src/pubsub/redis(-connection)?[.]ts$' },
+    },
+    {
       name: 'no-dev-dependency-in-the-package',
       comment: 'Whoever installs the package does not get devDependencies.',
       severity: 'error',

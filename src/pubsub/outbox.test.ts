@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { MOST_BYTES, MOST_ENTRY_BYTES, Outbox } from './outbox.js';
 
 function createOutbox(notify: (payloads: readonly string[]) => Promise<void> = async () => {}) {
@@ -55,5 +55,34 @@ test('flush resolves when nothing waits any more', async () => {
   await outbox.flush();
   void outbox.add('2');
   await outbox.flush();
+  expect(entries()).toEqual([[1], [2]]);
+});
+
+test('the next send waits for the one before, and takes along what came meanwhile', async () => {
+  const ends: (() => void)[] = [];
+  const { outbox, entries } = createOutbox(() => new Promise((resolve) => ends.push(resolve)));
+  const first = outbox.add('1');
+  await vi.waitFor(() => expect(ends).toHaveLength(1));
+  const second = outbox.add('2');
+  // Timer: longer than the pause between two sends, so that only the send under way can hold the next one up.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const third = outbox.add('3');
+  expect(entries()).toEqual([[1]]);
+
+  ends[0]!();
+  await first;
+  await vi.waitFor(() => expect(ends).toHaveLength(2));
+  ends[1]!();
+  await Promise.all([second, third]);
+  expect(entries()).toEqual([[1], [2, 3]]);
+});
+
+test('a send that hangs does not hold up the next one for ever', async () => {
+  const { outbox, entries } = createOutbox(() =>
+    entries().length === 1 ? new Promise(() => {}) : Promise.resolve(),
+  );
+  void outbox.add('1');
+  await vi.waitFor(() => expect(entries()).toHaveLength(1));
+  await outbox.add('2');
   expect(entries()).toEqual([[1], [2]]);
 });

@@ -4,13 +4,16 @@ export const MOST_BYTES = 7999;
 const ENVELOPE_BYTES = 125;
 /** Milliseconds between two sends. */
 const COALESCE = 10;
+/** Milliseconds that a send may hold up the next: a dead connection is found dead later than that. */
+const PATIENCE = 1000;
 
 /** How many bytes one entry may have. */
 export const MOST_ENTRY_BYTES = MOST_BYTES - ENVELOPE_BYTES;
 
 /**
  * Gathers entries and sends them together: the first at once, then at most every 10 ms, as few payloads
- * as hold them. Equal entries that wait together are sent once.
+ * as hold them, and not before the send before is through: it takes one connection at a time. Equal entries that
+ * wait together are sent once.
  */
 export class Outbox {
   readonly #envelope: string;
@@ -47,8 +50,9 @@ export class Outbox {
     const entries = [...this.#waiting];
     this.#waiting.clear();
     this.#batch = undefined;
-    this.#ready = new Promise((resolve) => setTimeout(resolve, COALESCE));
-    await this.#notify(this.#pack(entries));
+    const sent = this.#notify(this.#pack(entries));
+    this.#ready = Promise.all([pause(COALESCE), endOf(sent)]);
+    await sent;
   }
 
   #pack(entries: readonly string[]): string[] {
@@ -69,4 +73,20 @@ export class Outbox {
     close();
     return payloads;
   }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/** Resolves when it has settled, or taken too long. */
+function endOf(sent: Promise<void>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, PATIENCE);
+    const end = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    sent.then(end, end);
+  });
 }

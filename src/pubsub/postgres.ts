@@ -12,7 +12,7 @@ export interface NotificationChannel {
 }
 
 export interface ChannelListener {
-  /** A round trip on the listening connection; rejects when it is dead. */
+  /** A round trip on the listening connection; rejects when it is dead, or listens no more. */
   ping(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -30,9 +30,10 @@ export interface PostgresPubSub {
 
 /**
  * Pubsub over PostgreSQL's LISTEN and NOTIFY: one listening connection per process, whatever the number
- * of topics. It is tested at start (a transaction pooler breaks it: one warning, and watchers poll),
- * checked every 15 s, opened again when it is lost. What is published goes out at once, then at
- * most every 10 ms, many messages in one notification. Subscribers of this process get it without the way round.
+ * of topics. It is tested at start (a transaction pooler breaks it: one warning, watchers poll, and it is tested again
+ * each minute), checked every 15 s, opened again when it is lost or its session was reset. What is published goes out at
+ * once, then at most every 10 ms, many messages in one notification over one connection. Subscribers of this process
+ * get it without the way round.
  *
  * @example
  * await createPgFlow({ database: process.env.DATABASE_URL, pubsub: postgresPubSub({ payload: 'hint' }) });
@@ -52,6 +53,8 @@ interface Envelope {
 type Mode = 'idle' | 'connecting' | 'listening' | 'deaf' | 'lost' | 'closed';
 
 const PING_INTERVAL = 15_000;
+/** Behind a pooler each look is a failure, and most often a new connection. */
+const DEAF_INTERVAL = 60_000;
 const PATIENCE = 5_000;
 const LONGEST_BACKOFF = 10_000;
 
@@ -76,7 +79,7 @@ class NotifyPubSub implements PubSub {
   #listener: ChannelListener | undefined;
   #timer: NodeJS.Timeout | undefined;
   #failures = 0;
-  #onProbe: () => void = () => {};
+  #endTest: (heard: boolean) => void = () => {};
   #warned = false;
 
   constructor(channel: NotificationChannel, payload: 'inline' | 'hint') {
@@ -114,12 +117,14 @@ class NotifyPubSub implements PubSub {
   onConnection(fn: (connected: boolean) => void): () => void {
     const own = (connected: boolean) => fn(connected);
     this.#watchers.add(own);
+    if (!this.#connected) callWatcher(own, false);
     return () => this.#watchers.delete(own);
   }
 
   async close(): Promise<void> {
     if (this.#mode === 'closed') return;
     this.#enter('closed');
+    this.#endTest(false);
     await this.#outbox.flush();
     clearTimeout(this.#timer);
     this.#topics.clear();
@@ -129,6 +134,7 @@ class NotifyPubSub implements PubSub {
   }
 
   #enter(mode: Mode): void {
+    if (this.#mode === 'closed') return;
     this.#mode = mode;
     const connected = mode !== 'deaf' && mode !== 'lost';
     if (connected === this.#connected || mode === 'closed') return;
@@ -142,7 +148,7 @@ class NotifyPubSub implements PubSub {
     // Most of what a busy process hears is its own: told by its first bytes, without parsing.
     if (payload.startsWith(this.#envelope)) return;
     const envelope = parse(payload);
-    if (envelope?.probe === this.#id) this.#onProbe();
+    if (envelope?.probe === this.#id) this.#endTest(true);
     for (const entry of envelope?.messages ?? []) {
       if (Array.isArray(entry) && typeof entry[0] === 'string') this.#deliver(entry[0], entry[1]);
     }
@@ -161,31 +167,41 @@ class NotifyPubSub implements PubSub {
   }
 
   async #connect(): Promise<void> {
+    let listener: ChannelListener | undefined;
+    let isLost = false;
     try {
-      const listener = await this.#channel.listen(
+      listener = await this.#channel.listen(
         (payload) => this.#receive(payload),
-        () => this.#lose(listener),
+        () => {
+          isLost = true;
+          if (listener) this.#lose(listener);
+        },
       );
       if ((this.#mode as Mode) === 'closed') return void (await listener.stop());
       this.#listener = listener;
-      if (await this.#hearsItself()) {
-        this.#failures = 0;
-        this.#enter('listening');
-      } else {
-        this.#enter('deaf');
-        this.#warn();
-      }
-      this.#schedule(PING_INTERVAL, () => this.#check(listener));
+      // Before there was a name for it.
+      if (isLost) return this.#lose(listener);
+      await this.#test(listener);
+      this.#scheduleCheck(listener);
     } catch {
-      this.#retry();
+      if (listener) this.#lose(listener);
+      else this.#retry();
     }
+  }
+
+  async #test(listener: ChannelListener): Promise<void> {
+    const heard = await this.#hearsItself();
+    if (this.#listener !== listener || this.#mode === 'closed') return;
+    if (heard) this.#failures = 0;
+    this.#enter(heard ? 'listening' : 'deaf');
+    if (!heard) this.#warn();
   }
 
   /** Behind a transaction pooler LISTEN succeeds and nothing ever arrives. */
   async #hearsItself(): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;
     const heard = new Promise<boolean>((resolve) => {
-      this.#onProbe = () => resolve(true);
+      this.#endTest = resolve;
       timer = setTimeout(() => resolve(false), PATIENCE);
     });
     try {
@@ -205,10 +221,17 @@ class NotifyPubSub implements PubSub {
     );
   }
 
+  #scheduleCheck(listener: ChannelListener): void {
+    if (this.#listener !== listener) return;
+    this.#schedule(this.#mode === 'deaf' ? DEAF_INTERVAL : PING_INTERVAL, () => this.#check(listener));
+  }
+
   async #check(listener: ChannelListener): Promise<void> {
     try {
       await within(PATIENCE, listener.ping());
-      if (this.#listener === listener) this.#schedule(PING_INTERVAL, () => this.#check(listener));
+      // It may have been the server that took its time.
+      if (this.#mode === 'deaf') await this.#test(listener);
+      this.#scheduleCheck(listener);
     } catch {
       this.#lose(listener);
     }
@@ -218,6 +241,7 @@ class NotifyPubSub implements PubSub {
     if (this.#listener !== listener || this.#mode === 'closed') return;
     this.#listener = undefined;
     void listener.stop();
+    this.#endTest(false);
     this.#retry();
   }
 

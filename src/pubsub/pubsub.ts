@@ -3,7 +3,8 @@
  *
  * The contract: at most once, in no promised order. A message may be lost, doubled, delayed or
  * overtaken; whoever listens must survive that (a change carries its `seq`, a gap is read from
- * the database). Adapters only carry: they know nothing of runs.
+ * the database). Adapters only carry: they know nothing of runs. `pubsubConformance` of `pgflow-live/testing`
+ * checks an adapter against all that stands here.
  */
 export interface PubSub {
   /** `hint`: changes are never to travel whole, only which run moved. Default `inline`. */
@@ -15,12 +16,16 @@ export interface PubSub {
   publish(topic: string, message: unknown): Promise<void>;
   /**
    * Calls `fn` for each message on the topic until `stop` is called. Resolves once messages
-   * published from now on will arrive. What `fn` throws stays with `fn`.
+   * published from now on will arrive; a bus that is away may resolve too, if its watchers have been told and
+   * the subscription comes with it when it is back. What `fn` throws stays with `fn`.
    */
   subscribe(topic: string, fn: (message: unknown) => void): Promise<() => void>;
-  /** Calls `fn` with false when messages may be getting lost, with true when they flow again. */
+  /**
+   * Calls `fn` with false when messages may be getting lost, with true when they flow again and all subscriptions are
+   * back. Who asks while they get lost is told so at once.
+   */
   onConnection?(fn: (connected: boolean) => void): () => void;
-  /** Ends the connections that this adapter opened. Idempotent. */
+  /** Ends the connections that this adapter opened; whatever else is asked of it then rejects with `CLOSED`. Idempotent. */
   close(): Promise<void>;
 }
 

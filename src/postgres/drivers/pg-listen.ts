@@ -3,7 +3,7 @@ import type { Listener } from '../database.js';
 import { withDeadline } from '../deadline.js';
 import { explain } from './pg-errors.js';
 
-/** Listens on a channel over a connection of its own. */
+/** Listens on a channel over a connection of its own. A ping fails too when the session listens no more. */
 export async function listen(
   config: pg.PoolConfig,
   channel: string,
@@ -35,7 +35,11 @@ export async function listen(
     throw explain(error, location);
   }
   return {
-    ping: () => client.query('select 1').then(() => {}),
+    // A pooler may have given the session to others, and reset it.
+    async ping() {
+      const { rows } = await client.query('select pg_catalog.pg_listening_channels() as channel');
+      if (rows.every((row) => row.channel !== channel)) throw new Error('The connection listens no more.');
+    },
     async stop() {
       stopped = true;
       // Nobody answers the goodbye on a half-open connection.
