@@ -2,11 +2,12 @@ import { randomFrom } from '../engine/flaky-bus.js';
 import { FaultSchedule } from './fault-schedule.js';
 import { pause } from './fixtures/commands.js';
 import { checkRest } from './rest.js';
-import { type Stage, setStage } from './stage.js';
+import { type Stage, type StormBus, setStage } from './stage.js';
 import type { StormReport } from './storm-report.js';
 
 export interface StormOptions {
   readonly seed: number;
+  readonly bus: StormBus;
   /** Seconds of storm in all. */
   readonly seconds: number;
   /** Seconds of storm before all must come to rest. */
@@ -27,9 +28,10 @@ const LOOK = 1_000;
  * The seed decides flows, faults and what the processes do by chance; which of them meet is the machine's affair.
  */
 export async function conductStorm(options: StormOptions): Promise<StormReport> {
-  const stage = await setStage(options.seed);
+  const stage = await setStage(options.seed, options.bus);
   const report: StormReport = {
     seed: options.seed,
+    bus: options.bus,
     rounds: 0,
     seconds: 0,
     runs: {},

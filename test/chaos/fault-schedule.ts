@@ -23,7 +23,9 @@ export class FaultSchedule {
     this.#stage = stage;
     this.#random = random;
     this.#faults = STORM_FAULTS.filter(
-      ({ name }) => wanted.length === 0 || wanted.some((start) => name.startsWith(start)),
+      ({ name, of }) =>
+        (of !== 'redis' || stage.redis !== null) &&
+        (wanted.length === 0 || wanted.some((start) => name.startsWith(start))),
     );
     if (this.#faults.length === 0) throw new Error(`There are no faults like ${wanted.join(', ')}.`);
   }
@@ -73,7 +75,7 @@ export class FaultSchedule {
   #chooseProcess({ of }: StormFault): StormProcess | undefined {
     const { webs, workers } = this.#stage;
     const all = of === 'web' ? webs : of === 'worker' ? workers : [...webs, ...workers];
-    if (of === 'server' || of === 'readers' || of === 'nobody') return NOBODY;
+    if (of === 'server' || of === 'redis' || of === 'readers' || of === 'nobody') return NOBODY;
     const free = all.filter((process) => process.isReady && !process.busy);
     return free[Math.floor(this.#random() * free.length)];
   }

@@ -13,7 +13,13 @@ import { MUTATIONS, type Mutation } from './mutations.js';
 const ROOT = resolve(import.meta.dirname, '../..');
 const NOT_COPIED = /^(node_modules|\.git|\.tmp|\.pgflow|dist|coverage)$/;
 /** Of a storm: short rounds, as the first violation ends it. */
-const STORM = { CHAOS_MINUTES: '3', CHAOS_ROUND: '12', CHAOS_PATIENCE: '45', CHAOS_SEED: '1' };
+const STORM = {
+  CHAOS_MINUTES: '3',
+  CHAOS_ROUND: '12',
+  CHAOS_PATIENCE: '45',
+  CHAOS_SEED: '1',
+  CHAOS_BUS: 'postgres',
+};
 /** Seconds that one mutant may take. */
 const BUDGET = 600;
 

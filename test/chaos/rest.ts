@@ -45,10 +45,14 @@ export async function checkRest(stage: Stage, patience: number, report: StormRep
   ledger.clear();
 }
 
-async function mend({ db, webs, workers, readers }: Stage): Promise<void> {
+async function mend({ db, webs, workers, readers, redis }: Stage): Promise<void> {
   await persist(() => db.query('alter system reset default_transaction_read_only'));
   await persist(() => db.query('select pg_reload_conf()'));
-  for (const proxy of [...readers, ...[...webs, ...workers].map((process) => process.proxy)]) {
+  for (const proxy of [
+    ...readers,
+    ...(redis ? [redis.proxy] : []),
+    ...[...webs, ...workers].map((process) => process.proxy),
+  ]) {
     proxy.accept();
     proxy.resume();
   }
@@ -128,8 +132,8 @@ async function countRuns({ db }: Stage, report: StormReport): Promise<void> {
   for (const { status, count } of rows) report.runs[status] = (report.runs[status] ?? 0) + count;
 }
 
-/** C5: one listening connection for each process at most, whatever was cut, frozen and killed. */
-async function checkConnections({ db, webs, workers }: Stage, patience: number): Promise<string[]> {
+/** C5: one listening connection for each process at most, two on Redis, whatever was cut, frozen and killed. */
+async function checkConnections({ db, webs, workers, redis }: Stage, patience: number): Promise<string[]> {
   const most = webs.length + workers.length;
   const deadline = Date.now() + patience * 1000;
   for (;;) {
@@ -139,8 +143,10 @@ async function checkConnections({ db, webs, workers }: Stage, patience: number):
          where application_name = 'pgflow-live listen' and datname = current_database()`,
       ),
     );
-    if (row!.listening <= most) return [];
-    if (Date.now() > deadline) return [`C5: ${row!.listening} connections listen, of ${most} processes`];
+    const onRedis = (await redis?.server.clients())?.length ?? 0;
+    if (row!.listening <= most && onRedis <= 2 * most) return [];
+    if (Date.now() > deadline)
+      return [`C5: ${row!.listening} connections listen and ${onRedis} are on Redis, of ${most} processes`];
     await pause(200);
   }
 }

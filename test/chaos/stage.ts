@@ -1,6 +1,7 @@
 import { createPgFlow, type PgFlow } from '../../src/index.js';
 import { randomFrom } from '../engine/flaky-bus.js';
 import { startPostgres } from '../harness/postgres-server.js';
+import { type RedisServer, startRedis } from '../harness/redis-server.js';
 import { type RunningAudit, startAudit } from '../harness/running-audit.js';
 import { startTcpProxy, type TcpProxy } from '../harness/tcp-proxy.js';
 import { createPostgresDatabase, type TestDatabase } from '../harness/test-database.js';
@@ -22,12 +23,16 @@ export interface Stage {
   readonly workers: readonly StormProcess[];
   /** Between the readers of each web process and the streams of the next one. */
   readonly readers: readonly TcpProxy[];
+  /** Where it is the bus, and the way to it. */
+  readonly redis: { readonly server: RedisServer; readonly proxy: TcpProxy } | null;
   readonly ledger: Ledger;
   close(): Promise<void>;
 }
 
+export type StormBus = 'postgres' | 'redis';
+
 /** A PostgreSQL server, three web and three worker processes, each behind proxies of its own, and the audit. */
-export async function setStage(seed: number): Promise<Stage> {
+export async function setStage(seed: number, bus: StormBus): Promise<Stage> {
   const ending: (() => Promise<unknown>)[] = [];
   const close = async () => {
     for (const end of ending.splice(0).reverse()) await end();
@@ -47,6 +52,8 @@ export async function setStage(seed: number): Promise<Stage> {
       ending.push(() => proxy.close());
       return proxy;
     };
+    const redis = bus === 'redis' ? await openRedis(ending, open) : null;
+    const STORM_REDIS = redis ? `redis://127.0.0.1:${redis.proxy.port}` : '';
     const create = async (kind: 'web' | 'worker', i: number, env: () => Record<string, string>) => {
       const proxy = await open(server.port);
       const process = new StormProcess({
@@ -54,7 +61,12 @@ export async function setStage(seed: number): Promise<Stage> {
         file: `test/chaos/fixtures/storm-${kind}.ts`,
         proxy,
         random: randomFrom(seed * 31 + i + (kind === 'web' ? 100 : 200)),
-        env: () => ({ STORM_DATABASE: throughPort(db.url!, proxy.port), STORM_SEED: String(seed), ...env() }),
+        env: () => ({
+          STORM_DATABASE: throughPort(db.url!, proxy.port),
+          STORM_SEED: String(seed),
+          STORM_REDIS,
+          ...env(),
+        }),
         onMessage: (message) => ledger.take(kind, i, message),
         onSurprise: (text) => ledger.wrong.push(text),
       });
@@ -80,11 +92,21 @@ export async function setStage(seed: number): Promise<Stage> {
       ),
     );
     await Promise.all([...webs, ...workers].map((process) => process.start()));
-    return { server, db, pgflow, audit, webs, workers, readers, ledger, close };
+    return { server, db, pgflow, audit, webs, workers, readers, redis, ledger, close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+async function openRedis(
+  ending: (() => Promise<unknown>)[],
+  open: (port: number) => Promise<TcpProxy>,
+): Promise<Stage['redis']> {
+  const server = await startRedis();
+  if (server === null) throw new Error('There is no Redis.');
+  ending.push(() => server.close());
+  return { server, proxy: await open(Number(new URL(server.url).port)) };
 }
 
 /** Below the ports that connections get by themselves, so that it stays free while its server is down. */

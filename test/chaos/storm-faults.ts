@@ -10,7 +10,7 @@ export interface StormFault {
   /** How often it comes, against the others. */
   readonly weight: number;
   /** Whom it befalls; several faults at once never befall the same. */
-  readonly of: 'worker' | 'web' | 'process' | 'server' | 'readers' | 'nobody';
+  readonly of: 'worker' | 'web' | 'process' | 'server' | 'redis' | 'readers' | 'nobody';
   strike(strike: Strike): Promise<void>;
 }
 
@@ -138,7 +138,7 @@ async function lockRuns(strike: Strike): Promise<void> {
 }
 
 async function breakMessages(strike: Strike): Promise<void> {
-  const rate = () => pick(strike.random, [0, 0, 0.2, 0.6, 1]);
+  const rate = () => pick(strike.random, [0, 0.2, 0.5, 1]);
   const rates = { lost: rate(), doubled: rate(), late: rate() };
   strike.process.tell({ do: 'bus', rates });
   await wait(strike, 1_000, 5_000);
@@ -210,6 +210,28 @@ export const STORM_FAULTS: readonly StormFault[] = [
   { name: 'sessions terminated', weight: 1, of: 'server', strike: onBackends('pg_terminate_backend') },
   { name: 'statements cancelled', weight: 1, of: 'server', strike: onBackends('pg_cancel_backend') },
   { name: 'runs locked by others', weight: 1, of: 'server', strike: lockRuns },
+  {
+    name: 'Redis killed',
+    weight: 1,
+    of: 'redis',
+    strike: async (strike) => {
+      await strike.stage.redis!.server.kill();
+      await wait(strike, 100, 3_000);
+      await strike.stage.redis!.server.start();
+    },
+  },
+  {
+    name: 'Redis cut off',
+    weight: 2,
+    of: 'redis',
+    strike: async ({ stage }) => stage.redis!.proxy.cut(),
+  },
+  {
+    name: 'Redis half-open',
+    weight: 2,
+    of: 'redis',
+    strike: (strike) => halfOpen(strike.stage.redis!.proxy, strike, 300, 5_000),
+  },
   {
     name: 'readers cut',
     weight: 2,

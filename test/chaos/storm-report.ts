@@ -1,6 +1,7 @@
 /** What a storm came to. */
 export interface StormReport {
   readonly seed: number;
+  readonly bus: string;
   rounds: number;
   /** From the first fault to the last check. */
   seconds: number;
@@ -30,6 +31,7 @@ export function describeStorm(report: StormReport): string {
   const byStatus = Object.entries(runs).map(([status, count]) => `${count} ${status}`);
   const rows: [string, string | number][] = [
     ['seed', report.seed],
+    ['bus', report.bus],
     ['rounds', `${report.rounds} in ${report.seconds} s`],
     ['runs', `${sum(Object.values(runs))}: ${byStatus.join(', ')}`],
     ['watchers', `${report.watchers}, which showed ${report.states} states`],
