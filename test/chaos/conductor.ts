@@ -8,8 +8,7 @@ import type { StormReport } from './storm-report.js';
 export interface StormOptions {
   readonly seed: number;
   readonly bus: StormBus;
-  /** Seconds of storm in all. */
-  readonly seconds: number;
+  readonly rounds: number;
   /** Seconds of storm before all must come to rest. */
   readonly round: number;
   /** Seconds that coming to rest may take, and each thing that is waited for then. */
@@ -50,7 +49,7 @@ export async function conductStorm(options: StormOptions): Promise<StormReport> 
   report.faults = schedule.counts;
   const begin = Date.now();
   try {
-    while (report.violations.length === 0 && report.rounds * options.round < options.seconds) {
+    while (report.violations.length === 0 && report.rounds < options.rounds) {
       await conductRound(stage, schedule, options, report);
       report.rounds += 1;
       report.violations = [...stage.audit.wrong, ...stage.ledger.wrong];

@@ -1,4 +1,4 @@
-import { pause, persist } from './fixtures/commands.js';
+import { pause, persist, timeUp } from './fixtures/commands.js';
 import { digestOf } from './sightings.js';
 import type { Stage } from './stage.js';
 import { COMMITTING } from './storm-flows.js';
@@ -66,7 +66,7 @@ function ask(
   type: string,
   patience: number,
 ): Promise<any[]> {
-  const late = pause(patience * 1000 + 30_000).then(() => {
+  const late = timeUp(patience * 1000 + 30_000).then(() => {
     throw new Error(`After ${patience} s of calm not all web processes have answered "${command.do}".`);
   });
   late.catch(() => {});

@@ -1,5 +1,5 @@
 import type { TcpProxy } from '../harness/tcp-proxy.js';
-import { pause } from './fixtures/commands.js';
+import { pause, timeUp } from './fixtures/commands.js';
 import type { Stage } from './stage.js';
 import type { StormProcess } from './storm-process.js';
 import { RELIABLE } from './unreliable-bus.js';
@@ -42,7 +42,7 @@ const die = (at: 'handler' | 'effect' | 'publish') => async (strike: Strike) => 
   process.doom();
   process.tell({ do: 'die', at });
   const ended = process.end();
-  await Promise.race([ended, pause(4_000)]);
+  await Promise.race([ended, timeUp(4_000)]);
   process.signal('SIGKILL');
   await ended;
   await wait(strike, 100, 1_500);
@@ -51,7 +51,7 @@ const die = (at: 'handler' | 'effect' | 'publish') => async (strike: Strike) => 
 
 async function askToStop({ process, stage }: Strike): Promise<void> {
   const ended = process.end('SIGTERM');
-  const stuck = pause(STUCK).then(() => null);
+  const stuck = timeUp(STUCK).then(() => null);
   const end = await Promise.race([ended, stuck]);
   if (end?.code !== 0) {
     const how = end ? `with code ${end.code}` : `not within ${STUCK / 1000} s`;
@@ -99,11 +99,11 @@ const STATEMENTS = [
 ];
 
 async function cutAtAnswer(strike: Strike): Promise<void> {
-  await Promise.race([strike.process.proxy.cutBeforeReplyTo(pick(strike.random, STATEMENTS)), pause(3_000)]);
+  await Promise.race([strike.process.proxy.cutBeforeReplyTo(pick(strike.random, STATEMENTS)), timeUp(3_000)]);
 }
 
 async function cutBeforeCommit(strike: Strike): Promise<void> {
-  await Promise.race([strike.process.proxy.cutInsteadOf('commit\0'), pause(3_000)]);
+  await Promise.race([strike.process.proxy.cutInsteadOf('commit\0'), timeUp(3_000)]);
 }
 
 async function readOnly({ stage, ...strike }: Strike): Promise<void> {

@@ -24,7 +24,8 @@ const BUSES = CHAOS_BUS.split(',') as StormBus[];
 const seconds = (Number(CHAOS_MINUTES) * 60) / BUSES.length;
 const INSTALLING = 600_000;
 const patience = Number(CHAOS_PATIENCE);
-const round = Math.min(seconds, Number(CHAOS_ROUND));
+const rounds = Math.ceil(seconds / Number(CHAOS_ROUND));
+const round = seconds / rounds;
 
 let redis: Program;
 beforeAll(() => {
@@ -34,14 +35,14 @@ beforeAll(() => {
 test.for(BUSES)(
   'a storm of faults, over %s: nothing is lost, doubled or wrong, and every watcher sees the end',
   {
-    timeout: (seconds + Math.ceil(seconds / round) * 6 * patience) * 1000,
+    timeout: (seconds + rounds * 6 * patience) * 1000,
   },
   async (bus, ctx) => {
     ctx.skip(bus === 'redis' && redis.missing !== undefined, redis.missing);
     const report = await conductStorm({
       bus,
       seed: Number(CHAOS_SEED),
-      seconds,
+      rounds,
       round,
       patience,
       faults: CHAOS_FAULTS.split(',').filter(Boolean),
