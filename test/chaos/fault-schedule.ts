@@ -40,7 +40,10 @@ export class FaultSchedule {
     while (this.#under.size > 0) await Promise.all(this.#under);
   }
 
+  /** One that has not been yet, or any. */
   #draw(): StormFault {
+    const fresh = this.#faults.filter(({ name }) => !this.counts.has(name));
+    if (fresh.length > 0 && this.#random() < 0.5) return fresh[Math.floor(this.#random() * fresh.length)]!;
     let at = this.#random() * this.#faults.reduce((sum, { weight }) => sum + weight, 0);
     for (const fault of this.#faults) {
       at -= fault.weight;
