@@ -61,6 +61,19 @@ test('a connection that is lost at COMMIT has committed, and its client cannot k
   expect(await db.query('table orders')).toEqual([{ id: 1 }]);
 });
 
+test('a connection that is lost before COMMIT has not committed', async () => {
+  const client = await connect();
+  await client.query('create table orders (id int)');
+  await client.query('begin');
+  await client.query('insert into orders values (1)');
+  const cut = proxy.cutInsteadOf('commit');
+
+  await expect(client.query('commit')).rejects.toThrow();
+
+  await cut;
+  expect(await db.query('table orders')).toEqual([]);
+});
+
 async function connect(): Promise<pg.Client> {
   const url = new URL(db.url!);
   url.host = `127.0.0.1:${proxy.port}`;

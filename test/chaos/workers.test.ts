@@ -7,6 +7,7 @@ import { defineJob } from '../../src/flow/define-job.js';
 import { aborted, scripted } from '../engine/scripted.js';
 import { createFaultyWorld, type FaultyWorld } from './faulty-world.js';
 import { ORDER } from './fixtures/order.js';
+import { wrongClock } from './wrong-clock.js';
 
 const MINUTES = { timeout: 120_000 };
 
@@ -236,17 +237,6 @@ describe('versions', () => {
     expect((await run.waitFor('completed', { timeout: 20 })).output).toEqual({ ship: 'shipped 1' });
   });
 });
-
-/** NODE_OPTIONS for a process whose clock is so many minutes off; or steps to and fro, with each look at it. */
-function wrongClock(minutes: number, swings = false): { NODE_OPTIONS: string } {
-  const code = `const Real = Date; let off = ${minutes * 60_000};
-    const now = () => { const at = Real.now() + off; if (${swings}) off = -off; return at; };
-    globalThis.Date = class extends Real {
-      constructor(...args) { if (args.length > 0) super(...args); else super(now()); }
-      static now() { return now(); }
-    };`;
-  return { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(code)}` };
-}
 
 test('clocks: minutes apart or stepping back, only that of the database counts', MINUTES, async () => {
   const world = await createFaultyWorld();

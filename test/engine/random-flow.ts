@@ -57,13 +57,28 @@ export const randomFlow: fc.Arbitrary<RandomFlow> = fc.record({
 
 export const inputOf = ({ inputSize }: RandomFlow) => Array.from({ length: inputSize }, (_, i) => i);
 
+export interface RandomFlowOptions {
+  /** Of its steps; a step of 3 failures fails for good all the same. */
+  readonly maxAttempts?: number;
+  /** Seconds. */
+  readonly timeout?: number;
+  /** Called for each attempt, around what its handler does. */
+  readonly perform?: (context: HandlerContext, work: () => Promise<unknown>) => unknown;
+}
+
 /** Makes a flow of it. Its handlers are as slow as `random` says. */
-export function buildFlow(slug: string, { steps }: RandomFlow, random: () => number): Flow {
-  let flow: Flow = defineFlow({ slug, maxAttempts: 3, baseDelay: 0.001 });
+export function buildFlow(
+  slug: string,
+  { steps }: RandomFlow,
+  random: () => number,
+  { maxAttempts = 3, timeout = 60, perform = (_, work) => work() }: RandomFlowOptions = {},
+): Flow {
+  let flow: Flow = defineFlow({ slug, maxAttempts, baseDelay: 0.001, timeout });
   for (const [i, step] of steps.entries()) {
     const name = (place: number) => `s${Math.floor(place * i)}`;
     const dependsOn = i === 0 ? [] : [...new Set(step.parents.map(name))];
-    const handler = handlerOf(step, random);
+    const work = workOf(step, random);
+    const handler = (context: HandlerContext) => perform(context, () => work(context));
     const over = step.kind === 'single' || i === 0 || step.over < 0.3 ? undefined : name(step.over);
     const options = { dependsOn, ...conditionsOf(step, over ?? dependsOn[0]) };
     if (step.kind === 'single') flow = flow.step(`s${i}`, options, handler as never);
@@ -79,12 +94,13 @@ function conditionsOf({ condition, whenUnmet, whenExhausted }: RandomStep, paren
   return { whenExhausted, whenUnmet, [condition]: pattern };
 }
 
-function handlerOf({ kind, size, failures, slowness, talks }: RandomStep, random: () => number) {
+function workOf({ kind, size, failures, slowness, talks }: RandomStep, random: () => number) {
   return async ({ index, item, attempt, progress, log }: HandlerContext) => {
     if (talks) progress(random(), `attempt ${attempt}`);
     if (slowness > 0) await new Promise((resolve) => setTimeout(resolve, random() * slowness));
     if (talks) log(`task ${index}`, { attempt });
-    if (attempt <= failures && index === 0) throw new Error(`attempt ${attempt} of task ${index}`);
+    const fails = attempt <= failures || failures === 3;
+    if (fails && index === 0) throw new Error(`attempt ${attempt} of task ${index}`);
     return kind === 'map' ? { item, index } : Array.from({ length: size }, (_, i) => `element ${i}`);
   };
 }

@@ -2,28 +2,13 @@ import { expect } from 'vitest';
 import type { PgFlow } from '../../src/index.js';
 import type { LiveRun } from '../../src/live/live-run.js';
 import type { EventType, RunEvent } from '../../src/run/event.js';
-import { isTerminalRun, isTerminalStep, type Run } from '../../src/run/run.js';
+import { isTerminalRun, type Run } from '../../src/run/run.js';
 import { until } from '../../src/testing/until.js';
 import { differencesOf } from '../harness/auditor.js';
+import { EVENT_TYPES, expectedEvents, nameOf } from './expected-events.js';
 
 /** Seconds: a little less than the runner's, so that the error says how the run is. */
 const PATIENCE = 28;
-
-const EVENT_TYPES: readonly EventType[] = [
-  'run_started',
-  'run_completed',
-  'run_failed',
-  'run_cancelled',
-  'step_started',
-  'step_completed',
-  'step_failed',
-  'step_skipped',
-  'step_cancelled',
-  'task_started',
-  'task_completed',
-  'task_failed',
-  'task_logged',
-];
 
 /** A live run that remembers all that it showed and told. */
 export class WatchedRun {
@@ -87,22 +72,4 @@ export class WatchedRun {
       expectedEvents(this.seen[0]!, this.run).toSorted(),
     );
   }
-}
-
-function nameOf({ type, stepSlug }: RunEvent): string {
-  return type.startsWith('run_') ? type : `${type} ${stepSlug}`;
-}
-
-function expectedEvents(first: Run, last: Run): string[] {
-  const names = last.stepStates.flatMap((step, i) => {
-    const before = first.stepStates[i]!;
-    const started = before.startedAt === null && step.startedAt !== null && step.initialTasks !== 0;
-    const ended = !isTerminalStep(before.status) && isTerminalStep(step.status);
-    return [
-      ...(started ? [`step_started ${step.stepSlug}`] : []),
-      ...(ended ? [`step_${step.status} ${step.stepSlug}`] : []),
-    ];
-  });
-  const ended = !isTerminalRun(first.status) && isTerminalRun(last.status);
-  return ended ? [...names, `run_${last.status}`] : names;
 }

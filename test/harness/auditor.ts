@@ -47,7 +47,8 @@ export function differencesOf(one: Run, other: Run): string | null {
   return differences.length === 0 ? null : differences.map(describeDifference).join('; ');
 }
 
-class Trail {
+/** What the transactions left, followed one after the other, and what is wrong with it. */
+export class Trail {
   readonly wrong: string[] = [];
   readonly snapshots = new Map<string, Map<number, Run>>();
   readonly #parents: Parents;
@@ -127,7 +128,7 @@ function rowBefore(audited: AuditedRun, { source, row }: RowVersion): RowVersion
   return source === 'step_states' ? audited.steps[row.step_index] : audited.tasks.get(taskKey(row));
 }
 
-async function readParents(db: TestDatabase, schema: string): Promise<Parents> {
+export async function readParents(db: TestDatabase, schema: string): Promise<Parents> {
   const rows = await db.query<{
     flow_slug: string;
     version: number;

@@ -44,7 +44,12 @@ process.on('exit', () => {
  */
 export function startChild(
   file: string,
-  options: { args?: readonly string[]; env?: Record<string, string | undefined> } = {},
+  options: {
+    args?: readonly string[];
+    env?: Record<string, string | undefined>;
+    /** Takes each line of stdout instead of `waitForLine`; `output` then has the last lines only. */
+    onLine?: (line: string) => void;
+  } = {},
 ): Child {
   const child = spawn(
     process.execPath,
@@ -56,7 +61,7 @@ export function startChild(
     children.delete(child);
     return { code, signal };
   });
-  const lines = collectLines(child, exited);
+  const lines = collectLines(child, exited, options.onLine);
   const close = async () => {
     child.kill('SIGKILL');
     await exited;
@@ -75,18 +80,26 @@ export function startChild(
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
-function collectLines(child: ChildProcess, exited: Child['exited']) {
+/** Of a child that is listened to: what its end is explained with. */
+const LAST_LINES = 50;
+
+function collectLines(child: ChildProcess, exited: Child['exited'], onLine?: (line: string) => void) {
   const output: string[] = [];
   const unread: string[] = [];
   const lookers = new Set<() => void>();
   let ended = false;
 
-  createInterface({ input: child.stdout! }).on('line', (line) => {
+  const keep = (line: string) => {
     output.push(line);
+    if (onLine && output.length > LAST_LINES) output.shift();
+  };
+  createInterface({ input: child.stdout! }).on('line', (line) => {
+    if (onLine) return onLine(line);
+    keep(line);
     unread.push(line);
     for (const look of lookers) look();
   });
-  createInterface({ input: child.stderr! }).on('line', (line) => output.push(line));
+  createInterface({ input: child.stderr! }).on('line', keep);
   child.stdin!.on('error', () => {}); // Writing to a killed child; its exit says so.
   void exited.then(() => {
     ended = true;

@@ -20,6 +20,8 @@ export interface TcpProxy {
    * when the server answers: the server has acted, the client never learns. Resolves then.
    */
   cutBeforeReplyTo(text: string): Promise<void>;
+  /** The same before the server hears of it: it has not acted. */
+  cutInsteadOf(text: string): Promise<void>;
   /** From now on connections are refused, until `accept()`. Open ones stay. */
   refuse(): void;
   accept(): void;
@@ -47,7 +49,7 @@ export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'
   const links = new Set<Link>();
   let freezeNew = false;
   let refusing = false;
-  let awaited: { text: string; cut: () => void } | null = null;
+  let awaited: { text: string; isPassedOn: boolean; cut: () => void } | null = null;
 
   const listener = createServer({ allowHalfOpen: true }, (client) => {
     if (refusing) return void client.resetAndDestroy();
@@ -62,8 +64,13 @@ export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'
     const { client, server } = link;
     client.on('data', (bytes) => {
       if (awaited && bytes.includes(awaited.text)) {
-        link.cutOnReply = awaited.cut;
+        const { isPassedOn, cut } = awaited;
         awaited = null;
+        if (isPassedOn) link.cutOnReply = cut;
+        else {
+          cut();
+          return end(link);
+        }
       }
       pass(client, server, bytes);
     });
@@ -140,7 +147,11 @@ export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'
     },
     cutBeforeReplyTo: (text) =>
       new Promise((resolve) => {
-        awaited = { text, cut: resolve };
+        awaited = { text, isPassedOn: true, cut: resolve };
+      }),
+    cutInsteadOf: (text) =>
+      new Promise((resolve) => {
+        awaited = { text, isPassedOn: false, cut: resolve };
       }),
     refuse() {
       refusing = true;

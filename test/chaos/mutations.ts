@@ -1,0 +1,180 @@
+/** What the code is broken with, one at a time, and what must notice. */
+export interface Mutation {
+  readonly name: string;
+  readonly edits: readonly Edit[];
+  /** Beginnings of the names of a storm's faults, or a unit test with a model. */
+  readonly proof: { readonly storm: readonly string[] } | { readonly unit: string };
+  /** What is said then, so that nothing else passes for it. */
+  readonly red: RegExp;
+}
+
+interface Edit {
+  readonly file: string;
+  /** Occurs exactly once. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+const MESSAGES = ['messages', 'worker killed before'];
+const MODEL_OF_TRACKER = { unit: 'src/live/tracker.model.test.ts' };
+const SETTLE = 'src/postgres/functions/settle_tasks.sql';
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: 'fence off',
+    edits: [
+      {
+        file: SETTLE,
+        find: `          and t.status = 'started' and t.claim = b.claim\n          and (t.fed_map`,
+        replace: '          and (t.fed_map',
+      },
+      {
+        file: SETTLE,
+        find: `where t.ctid = x.tid and t.status = 'started' and t.claim = x.claim`,
+        replace: 'where t.ctid = x.tid',
+      },
+    ],
+    proof: { storm: ['connection lost', 'worker frozen', 'database silent', 'connections half-open'] },
+    red: /S[1-7]: /,
+  },
+  {
+    name: 'runs not locked',
+    edits: [
+      {
+        file: SETTLE,
+        find: '(select 1 from pgflow.runs r where r.run_id = b.run_id for no key update) r',
+        replace: '(select 1 from pgflow.runs r where r.run_id = b.run_id) r',
+      },
+    ],
+    proof: { storm: ['connections cut'] },
+    red: /(S[1-7]|L[12]|Q1): /,
+  },
+  {
+    name: 'seq not bumped',
+    edits: [
+      {
+        file: 'src/postgres/functions/end_changes.sql',
+        find: '    seq = t.seq + 1,',
+        replace: '    seq = greatest(t.seq, 1),',
+      },
+    ],
+    proof: { storm: ['connections cut'] },
+    red: /L1: /,
+  },
+  {
+    name: 'rows not stamped',
+    edits: [{ file: SETTLE, find: '        seq = j.seq + 1\n', replace: '        seq = t.seq\n' }],
+    proof: { storm: ['connections cut'] },
+    red: /L2: /,
+  },
+  {
+    name: 'dead workers not rescued',
+    edits: [
+      {
+        file: 'src/worker/worker.ts',
+        find: 'await this.#ports.store.rescueTasks();',
+        replace: '{ changes: [], ready: false } as any;',
+      },
+    ],
+    proof: { storm: ['worker killed'] },
+    red: /Q1: /,
+  },
+  {
+    name: 'publish before commit',
+    edits: [
+      {
+        file: 'src/postgres/task-store.ts',
+        find: 'const outcome = await this.settleTasks([end], undefined, engine);',
+        replace:
+          'const outcome = await this.settleTasks([end], undefined, engine);\n(this as any).tell(outcome.changes);',
+      },
+      {
+        file: 'src/runtime.ts',
+        find: 'store: new TaskStore(this.#database, this.#schema),',
+        replace:
+          'store: Object.assign(new TaskStore(this.#database, this.#schema), { tell: (changes: any) => this.#announce(changes) }),',
+      },
+    ],
+    proof: { storm: ['connection lost before COMMIT'] },
+    red: /C[123]: /,
+  },
+  {
+    name: 'snapshot before subscribe',
+    edits: [
+      {
+        file: 'src/live/tracked-run.ts',
+        find: '    await this.#subscribed();\n    this.#hasRead = true;',
+        replace: '    this.#hasRead = true;',
+      },
+      {
+        file: 'src/live/tracked-run.ts',
+        find: '    const shared = snapshot === null ? null : SharedRun.from(snapshot);',
+        replace:
+          '    await this.#subscribed();\n    const shared = snapshot === null ? null : SharedRun.from(snapshot);',
+      },
+      { file: 'src/live/tracked-run.ts', find: '    if (this.#hasRead) this.doubt();', replace: '' },
+    ],
+    proof: MODEL_OF_TRACKER,
+    red: /C1: /,
+  },
+  {
+    name: 'watchdog off',
+    edits: [
+      {
+        file: 'src/live/tracker.ts',
+        find: '    if (shown.size === 0) return;',
+        replace: '    if (shown.size >= 0) return;',
+      },
+    ],
+    proof: { storm: MESSAGES },
+    red: /C1: /,
+  },
+  {
+    name: 'catch-up off',
+    edits: [
+      {
+        file: 'src/live/catch-up.ts',
+        find: `    if (this.#mode === 'reading') return;`,
+        replace: '    if (patience >= 0) return;',
+      },
+    ],
+    proof: { storm: MESSAGES },
+    red: /C1: /,
+  },
+  {
+    name: 'reconnect not read after',
+    edits: [
+      {
+        file: 'src/live/tracker.ts',
+        find: 'if (connected) run.doubt();',
+        replace: '',
+      },
+    ],
+    proof: MODEL_OF_TRACKER,
+    red: /C1: /,
+  },
+  {
+    name: 'duplicates applied',
+    edits: [
+      {
+        file: 'src/run/apply-change.ts',
+        find: 'if (change.seq <= run.seq || change.runId !== run.runId)',
+        replace: 'if (change.runId !== run.runId)',
+      },
+    ],
+    proof: { storm: MESSAGES },
+    red: /C[12]: /,
+  },
+  {
+    name: 'gaps of the event stream overlooked',
+    edits: [
+      {
+        file: 'src/http/reader-machine.ts',
+        find: '  return lost({ ...state, fresh: true }, now);',
+        replace: '  return stay(state);',
+      },
+    ],
+    proof: { unit: 'src/http/stream-reader.model.test.ts' },
+    red: /C1: /,
+  },
+];
