@@ -28,7 +28,7 @@ export function describeProtocol({ quick, load, server, settings, redis }: Setti
   BullMQ: of \`QueueEvents\`) is called in the other process. *Enqueued → completed*: from the call in the worker process;
   we send the run's id to the other process over a pipe when \`enqueue\` has answered, and it tracks the run, a snapshot query
   included. \`QueueEvents\` is subscribed to all jobs before and needs no id.
-- **Client**: one process for both, in turns, transport taken out. Runs of ten steps, one after the other, each with a small
+- **Client**: one process for both, in turns, medians of the repetitions, transport taken out. Runs of ten steps, one after the other, each with a small
   input and small outputs. *Applied*: changes prepared as objects before, and the whole run folded: 21 changes of ours
   with two step states each where a step releases the next, by \`applyChange\`; a snapshot and 21 events of its, by
   \`applySnapshot\` and \`updateState\`. *Heard*: messages as JSON texts, to the watcher: ours by the tracker, each checked

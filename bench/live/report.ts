@@ -72,7 +72,9 @@ function client({ client: figures }: LiveResults): string {
     ['ten-step runs', 'PgFlow Live', '@pgflow/client', 'we are better by'],
     [
       row('changes (its: events) applied, per second', rates, 'applied', true),
+      row('the least disturbed repetition', rates, 'applied, best', true),
       row('messages heard, text to watcher, per second', rates, 'heard', true),
+      row('the least disturbed repetition', rates, 'heard, best', true),
       row('heap of a tracked run that has begun, bytes', counts, 'begun', false),
       row('half way', counts, 'half', false),
       row('completed', counts, 'completed', false),
