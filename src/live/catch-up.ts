@@ -1,4 +1,4 @@
-import { after, retryPause } from './timer.js';
+import { after, nothing, retryPause } from './timer.js';
 
 const SHORTEST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 30_000;
@@ -13,7 +13,7 @@ export class CatchUp {
   readonly #read: () => Promise<void>;
   readonly #onRest: () => void;
   #failures = 0;
-  #stopTimer: () => void = () => {};
+  #stopTimer: () => void = nothing;
 
   /** `read` rejects when it failed. `onRest` is called after each read, to say whether another is due. */
   constructor(read: () => Promise<void>, onRest: () => void) {
@@ -55,6 +55,6 @@ export class CatchUp {
   #enter(mode: 'resting' | 'waiting' | 'reading', pause = 0): void {
     this.#mode = mode;
     this.#stopTimer();
-    this.#stopTimer = mode === 'waiting' ? after(pause, () => void this.#run()) : () => {};
+    this.#stopTimer = mode === 'waiting' ? after(pause, () => void this.#run()) : nothing;
   }
 }

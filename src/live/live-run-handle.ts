@@ -7,7 +7,7 @@ import { EVENT_TYPES, type EventType, type RunEvent } from '../run/event.js';
 import type { Run, RunStatus } from '../run/run.js';
 import type { LiveRun, Verification } from './live-run.js';
 import { RunIterator } from './run-iterator.js';
-import type { SharedRun } from './shared-run.js';
+import type { SharedRun, Watcher } from './shared-run.js';
 import { type WaitOptions, type Watchable, waitForStatus } from './wait-for.js';
 
 /** What a handle needs of whoever feeds its run. */
@@ -22,31 +22,28 @@ export function openLiveRun<F extends AnyFlow = any>(shared: SharedRun, feed: Li
   return new LiveRunHandle(shared, feed);
 }
 
-interface Listener<Args extends unknown[]> {
-  readonly fn: (...args: Args) => void;
+/** What a listener is called for: an event of its type, or one of these. */
+type Occasion = EventType | 'change' | 'freshness' | 'end';
+
+interface Listener {
+  readonly occasion: Occasion;
+  readonly fn: (...args: any[]) => void;
 }
 
 /** One handle on a shared run; `LiveRun` says what it does. Modes: `open → closed`. */
-class LiveRunHandle implements LiveRun, Watchable {
+class LiveRunHandle implements LiveRun, Watchable, Watcher {
   #mode: 'open' | 'closed' = 'open';
   readonly #shared: SharedRun;
   readonly #feed: LiveRunFeed;
-  readonly #unwatch: () => void;
   #error: PgFlowError | null = null;
-  readonly #subscribers = new Set<Listener<[]>>();
-  readonly #freshness = new Set<Listener<[]>>();
-  readonly #ends = new Set<Listener<[PgFlowError]>>();
-  readonly #events = new Map<EventType, Set<Listener<[RunEvent]>>>();
+  /** One set for all, as a handle has few: an empty one is 200 bytes, of 10,000 watchers each. */
+  readonly #listeners = new Set<Listener>();
+  #eventListeners = 0;
 
   constructor(shared: SharedRun, feed: LiveRunFeed) {
     this.#shared = shared;
     this.#feed = feed;
-    this.#unwatch = shared.watch({
-      wantsEvents: () => this.#events.size > 0,
-      changed: (events) => this.#onChange(events),
-      freshened: () => this.#call(this.#freshness),
-      ended: (error) => this.#onEnd(error),
-    });
+    shared.watch(this);
   }
 
   get runId(): string {
@@ -70,26 +67,27 @@ class LiveRunHandle implements LiveRun, Watchable {
   }
 
   subscribe(fn: () => void): () => void {
-    return this.#add(this.#subscribers, fn);
+    return this.#add('change', fn);
   }
 
   onFreshness(fn: () => void): () => void {
-    return this.#add(this.#freshness, fn);
+    return this.#add('freshness', fn);
   }
 
   onEnd(fn: (error: PgFlowError) => void): () => void {
-    return this.#add(this.#ends, fn);
+    return this.#add('end', fn);
   }
 
   on(type: EventType, fn: (event: RunEvent) => void): () => void {
     checkType(type);
     if (this.#mode === 'closed') return () => {};
-    const listeners = this.#events.get(type) ?? new Set();
-    this.#events.set(type, listeners);
-    const stop = this.#add(listeners, fn);
+    const stop = this.#add(type, fn);
+    let isOn = true;
+    this.#eventListeners++;
     return () => {
+      if (isOn) this.#eventListeners--;
+      isOn = false;
       stop();
-      if (listeners.size === 0 && this.#events.get(type) === listeners) this.#events.delete(type);
     };
   }
 
@@ -113,45 +111,52 @@ class LiveRunHandle implements LiveRun, Watchable {
   close(): void {
     if (this.#mode === 'closed') return;
     this.#error ??= this.#shared.ended ?? closed(this.runId);
-    const ends = [...this.#ends];
+    const ends = [...this.#listeners].filter(({ occasion }) => occasion === 'end');
     this.#enter('closed');
     for (const { fn } of ends) callWatcher(fn, this.#error);
     this.#feed.release();
   }
 
-  #onChange(events: readonly RunEvent[]): void {
-    for (const event of events) {
-      const listeners = this.#events.get(event.type);
-      if (listeners !== undefined) this.#call(listeners, event);
-    }
-    this.#call(this.#subscribers);
+  // What the shared run tells.
+
+  wantsEvents(): boolean {
+    return this.#eventListeners > 0;
   }
 
-  #onEnd(error: PgFlowError): void {
-    this.#call(this.#ends, error);
-    this.#call(this.#freshness);
+  tellChange(events: readonly RunEvent[]): void {
+    for (const event of events) this.#call(event.type, event);
+    this.#call('change');
+  }
+
+  tellFreshness(): void {
+    this.#call('freshness');
+  }
+
+  tellEnd(error: PgFlowError): void {
+    this.#call('end', error);
+    this.#call('freshness');
   }
 
   /** A listener may stop others, or add itself again: those there now are called, unless stopped meanwhile. */
-  #call<Args extends unknown[]>(listeners: ReadonlySet<Listener<Args>>, ...args: Args): void {
-    for (const listener of [...listeners]) {
-      if (listeners.has(listener)) callWatcher(listener.fn, ...args);
+  #call(occasion: Occasion, ...args: unknown[]): void {
+    if (this.#listeners.size === 0) return;
+    for (const listener of [...this.#listeners]) {
+      if (listener.occasion === occasion && this.#listeners.has(listener)) callWatcher(listener.fn, ...args);
     }
   }
 
-  #add<Args extends unknown[]>(listeners: Set<Listener<Args>>, fn: (...args: Args) => void): () => void {
+  #add(occasion: Occasion, fn: (...args: any[]) => void): () => void {
     if (this.#mode === 'closed') return () => {};
-    const listener = { fn };
-    listeners.add(listener);
-    return () => listeners.delete(listener);
+    const listener = { occasion, fn };
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   #enter(mode: 'closed'): void {
     this.#mode = mode;
-    this.#unwatch();
-    for (const listeners of [this.#subscribers, this.#freshness, this.#ends]) listeners.clear();
-    for (const listeners of this.#events.values()) listeners.clear();
-    this.#events.clear();
+    this.#shared.unwatch(this);
+    this.#listeners.clear();
+    this.#eventListeners = 0;
   }
 }
 

@@ -1,20 +1,20 @@
 import type { PgFlowError } from '../errors.js';
 import { type Applied, applyChange } from '../run/apply-change.js';
-import type { Change, RunOrigin, StepChange } from '../run/change.js';
+import type { Change, RunOrigin, RunValues, StepChange } from '../run/change.js';
 import type { RunEvent } from '../run/event.js';
 import { eventsBetween } from '../run/events-between.js';
 import { isTerminalRun, type Run } from '../run/run.js';
 
 /** One who watches a shared run. None of these may throw. */
 export interface Watcher {
-  /** Whether `changed` needs the events; they cost something to derive. */
+  /** Whether `tellChange` needs the events; they cost something to derive. */
   wantsEvents(): boolean;
   /** There is a new snapshot; and the events that led to it, if anyone wants them. */
-  changed(events: readonly RunEvent[]): void;
+  tellChange(events: readonly RunEvent[]): void;
   /** `connected` or `caughtUp` is another now. */
-  freshened(): void;
+  tellFreshness(): void;
   /** Nothing comes any more: the run is gone or the watching was ended. */
-  ended(error: PgFlowError): void;
+  tellEnd(error: PgFlowError): void;
 }
 
 /**
@@ -29,9 +29,13 @@ export class SharedRun {
   readonly runId: string;
   #mode: 'open' | 'settled' | 'ended' = 'open';
   #run: Run;
-  #last: Change;
+  #values: RunValues;
+  /** The change that led here; null for a snapshot, which can be made again, and need not be kept by each run. */
+  #last: Change | null = null;
+  /** The whole run as a change, from when a reader asks until there is a newer one: all who ask get the same. */
+  #whole: Change | null = null;
   /** By step: the seq that touched it last. */
-  #stepSeqs: number[] = [];
+  readonly #stepSeqs: number[];
   #connected = true;
   #caughtUp = true;
   #error: PgFlowError | null = null;
@@ -42,7 +46,8 @@ export class SharedRun {
   private constructor(run: Run, first: Change) {
     this.runId = run.runId;
     this.#run = run;
-    this.#last = first;
+    this.#values = first.run;
+    this.#stepSeqs = new Array<number>(run.stepStates.length).fill(0);
     this.#remember(run, first);
   }
 
@@ -69,9 +74,12 @@ export class SharedRun {
     return this.#error;
   }
 
-  watch(watcher: Watcher): () => void {
+  watch(watcher: Watcher): void {
     this.#watchers.add(watcher);
-    return () => this.#watchers.delete(watcher);
+  }
+
+  unwatch(watcher: Watcher): void {
+    this.#watchers.delete(watcher);
   }
 
   apply(change: Change): Applied['kind'] {
@@ -94,7 +102,7 @@ export class SharedRun {
     if (connected === this.#connected && caughtUp === this.#caughtUp) return;
     this.#connected = connected;
     this.#caughtUp = caughtUp;
-    if (this.#mode === 'open') for (const watcher of [...this.#watchers]) watcher.freshened();
+    if (this.#mode === 'open') for (const watcher of [...this.#watchers]) watcher.tellFreshness();
   }
 
   /** No more news, for this reason. A run that has ended by itself stays readable as it is. */
@@ -102,7 +110,7 @@ export class SharedRun {
     if (this.#mode === 'ended') return;
     this.#error = error;
     this.#enter('ended');
-    for (const watcher of [...this.#watchers]) watcher.ended(error);
+    for (const watcher of [...this.#watchers]) watcher.tellEnd(error);
     this.#watchers.clear();
   }
 
@@ -111,19 +119,21 @@ export class SharedRun {
    * else the values of today; the whole run for 0 and for a seq this run has not reached; null when nothing is newer.
    */
   changeSince(since: number): Change | null {
-    const { runId, seq } = this.#run;
+    const { seq } = this.#run;
     if (since === seq) return null;
     const from = Number.isInteger(since) && since > 0 && since < seq ? since : 0;
-    if (this.#last.since === from) return this.#last;
-    return {
-      runId,
-      since: from,
-      seq,
-      origin: from === 0 ? originOf(this.#run) : null,
-      run: this.#last.run,
-      steps: this.#stepsSince(from),
-      tasks: [],
-    };
+    if (this.#last?.since === from) return this.#last;
+    if (from === 0) {
+      this.#whole ??= this.#makeChange(0);
+      return this.#whole;
+    }
+    return this.#makeChange(from);
+  }
+
+  #makeChange(since: number): Change {
+    const { runId, seq } = this.#run;
+    const origin = since === 0 ? originOf(this.#run) : null;
+    return { runId, since, seq, origin, run: this.#values, steps: this.#stepsSince(since), tasks: [] };
   }
 
   #stepsSince(since: number): StepChange[] {
@@ -134,7 +144,6 @@ export class SharedRun {
   #show(run: Run, change: Change): void {
     const before = this.#run;
     this.#run = run;
-    this.#last = change;
     this.#remember(run, change);
     this.#untold.push(
       this.#wantsEvents() ? eventsBetween(before, run, change).map((event) => Object.freeze(event)) : [],
@@ -148,7 +157,7 @@ export class SharedRun {
     this.#telling = true;
     for (let events = this.#untold.shift(); events !== undefined; events = this.#untold.shift()) {
       for (const watcher of [...this.#watchers]) {
-        if (this.#watchers.has(watcher)) watcher.changed(events);
+        if (this.#watchers.has(watcher)) watcher.tellChange(events);
       }
     }
     this.#telling = false;
@@ -160,6 +169,9 @@ export class SharedRun {
   }
 
   #remember(run: Run, change: Change): void {
+    this.#values = change.run;
+    this.#last = change.since === 0 ? null : change;
+    this.#whole = null;
     for (const step of change.steps) this.#stepSeqs[step.index] = step.seq;
     this.#enter(isTerminalRun(run.status) ? 'settled' : 'open');
   }

@@ -1,5 +1,5 @@
 import { callWatcher } from '../run/call-watcher.js';
-import { after } from './timer.js';
+import { after, nothing } from './timer.js';
 
 /**
  * One subscription to a topic, on a bus that may refuse, or take its time.
@@ -10,7 +10,7 @@ export class TopicSubscription {
   #mode: 'closed' | 'asking' | 'open' = 'closed';
   readonly #subscribe: () => Promise<() => void>;
   readonly #onOpen: () => void;
-  #stop: () => void = () => {};
+  #stop: () => void = nothing;
   #asked: Promise<void> = Promise.resolve();
   #turn = 0;
 
@@ -62,7 +62,7 @@ export class TopicSubscription {
     if (mode !== 'closed') return;
     this.#turn++;
     const stop = this.#stop;
-    this.#stop = () => {};
+    this.#stop = nothing;
     callWatcher(stop);
   }
 }

@@ -8,7 +8,7 @@ import type { Verification } from './live-run.js';
 import { nobodyWatches, runNotFound, runUnreadable } from './run-errors.js';
 import type { RunReader } from './run-reader.js';
 import { SharedRun } from './shared-run.js';
-import { after } from './timer.js';
+import { after, nothing } from './timer.js';
 import { TopicSubscription } from './topic-subscription.js';
 import { verifyRun } from './verify-run.js';
 
@@ -60,12 +60,10 @@ export class TrackedRun {
   readonly #ports: TrackedRunPorts;
   readonly #topic: TopicSubscription;
   readonly #buffer = new ChangeBuffer();
-  readonly #catchUp = new CatchUp(
-    () => this.#read(),
-    () => this.#next(),
-  );
+  /** Null until something had to be read again: most runs are never behind. */
+  #catchUp: CatchUp | null = null;
   #shared: SharedRun | null = null;
-  #failLoading!: (error: unknown) => void;
+  #failLoading: (error: unknown) => void = nothing;
   /** The highest seq heard of; while a read is under way, heard of since it began. */
   #known = 0;
   /** Messages may have been missed, so the row must be read. */
@@ -76,7 +74,7 @@ export class TrackedRun {
   #missed = false;
   #hasRead = false;
   #holders = 0;
-  #stopLinger: () => void = () => {};
+  #stopLinger: () => void = nothing;
 
   constructor(runId: string, ports: TrackedRunPorts) {
     this.runId = runId;
@@ -187,6 +185,7 @@ export class TrackedRun {
     // Ended meanwhile: `loaded` is rejected already.
     if (this.#mode === 'ended') return shared;
     this.#shared = shared;
+    this.#failLoading = nothing;
     this.#applyBuffered(shared);
     this.#next(REORDER_MS);
     return shared;
@@ -229,9 +228,13 @@ export class TrackedRun {
     if (isTerminalRun(run.status) && !this.#contradicted) {
       this.#enter('settled');
     } else if (isComplete) {
-      this.#enter(this.#catchUp.isReading ? 'behind' : 'live');
+      this.#enter(this.#catchUp?.isReading ? 'behind' : 'live');
     } else {
       this.#enter('behind');
+      this.#catchUp ??= new CatchUp(
+        () => this.#read(),
+        () => this.#next(),
+      );
       this.#catchUp.ask(patience);
     }
   }
@@ -286,7 +289,7 @@ export class TrackedRun {
     if (this.#mode === 'ended' || this.#mode === mode) return;
     const wasUnfinished = this.isUnfinished;
     this.#mode = mode;
-    if (mode !== 'behind') this.#catchUp.cancel();
+    if (mode !== 'behind') this.#catchUp?.cancel();
     if (mode === 'ended') this.#stopLinger();
     if (wasUnfinished && !this.isUnfinished) {
       this.#topic.close();

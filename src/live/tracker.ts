@@ -6,7 +6,7 @@ import { openLiveRun } from './live-run-handle.js';
 import { trackerClosed } from './run-errors.js';
 import { RunReader } from './run-reader.js';
 import type { RunSource } from './source.js';
-import { TrackedRun } from './tracked-run.js';
+import { TrackedRun, type TrackedRunPorts } from './tracked-run.js';
 import { Watchdog } from './watchdog.js';
 
 /** What a tracker needs of a bus: the reading half of a `PubSub`. A port: the composition root fills it. */
@@ -70,8 +70,9 @@ export function createTracker(options: TrackerOptions): Tracker {
 
 class RunTracker implements Tracker {
   #mode: 'open' | 'closed' = 'open';
-  readonly #options: TrackerOptions;
   readonly #reader: RunReader;
+  /** The same for all runs. */
+  readonly #ports: TrackedRunPorts;
   readonly #watchdog: Watchdog;
   readonly #runs = new Map<string, TrackedRun>();
   readonly #unfinished = new Set<TrackedRun>();
@@ -81,8 +82,8 @@ class RunTracker implements Tracker {
   #refusedMessages = 0;
 
   constructor(options: TrackerOptions) {
-    this.#options = options;
     this.#reader = new RunReader(options.source, () => this.#setAnswering(true));
+    this.#ports = this.#portsFor(options);
     this.#watchdog = new Watchdog(
       options.watchdogInterval ?? 5,
       () => this.#unfinished.size > 0,
@@ -99,7 +100,7 @@ class RunTracker implements Tracker {
     run.hold();
     try {
       const shared = await run.loaded;
-      return openLiveRun(shared, { verify: () => run.verify(), release: () => run.release() });
+      return openLiveRun(shared, run);
     } catch (error) {
       run.release();
       throw error;
@@ -127,26 +128,29 @@ class RunTracker implements Tracker {
   }
 
   #open(runId: string): TrackedRun {
-    const { pubsub, topics, lingerMs = 1000 } = this.#options;
-    const run = new TrackedRun(runId, {
+    const run = new TrackedRun(runId, this.#ports);
+    this.#runs.set(runId, run);
+    this.#unfinished.add(run);
+    this.#watchdog.adjust();
+    return run;
+  }
+
+  #portsFor({ pubsub, topics, lingerMs = 1000 }: TrackerOptions): TrackedRunPorts {
+    return {
       reader: this.#reader,
       lingerMs,
       subscribe: (id, fn) => pubsub.subscribe(topics.run(id), fn),
       isConnected: () => this.#isConnected,
       isAnswering: () => this.#isAnswering,
       onRefused: () => this.#refusedMessages++,
-      onFinished: (finished) => {
-        this.#unfinished.delete(finished);
+      onFinished: (run) => {
+        this.#unfinished.delete(run);
         this.#watchdog.adjust();
       },
-      onEnded: (ended) => {
-        if (this.#runs.get(runId) === ended) this.#runs.delete(runId);
+      onEnded: (run) => {
+        if (this.#runs.get(run.runId) === run) this.#runs.delete(run.runId);
       },
-    });
-    this.#runs.set(runId, run);
-    this.#unfinished.add(run);
-    this.#watchdog.adjust();
-    return run;
+    };
   }
 
   /** The watchdog's look: one question for all runs that may still change. */

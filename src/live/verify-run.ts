@@ -3,7 +3,7 @@ import type { Change } from '../run/change.js';
 import type { Run } from '../run/run.js';
 import { compareRuns } from './compare-runs.js';
 import type { Verification } from './live-run.js';
-import type { SharedRun } from './shared-run.js';
+import type { SharedRun, Watcher } from './shared-run.js';
 
 /** What verifying needs of whoever keeps the run up to date. */
 export interface VerifyPorts {
@@ -39,17 +39,18 @@ export async function verifyRun(shared: SharedRun, ports: VerifyPorts): Promise<
 async function readMeanwhile(shared: SharedRun, ports: VerifyPorts) {
   const seen = new Map<number, Run>([[shared.run.seq, shared.run]]);
   const ignore = () => {};
-  const stop = shared.watch({
+  const watcher: Watcher = {
     wantsEvents: () => false,
-    changed: () => seen.set(shared.run.seq, shared.run),
-    freshened: ignore,
-    ended: ignore,
-  });
+    tellChange: () => seen.set(shared.run.seq, shared.run),
+    tellFreshness: ignore,
+    tellEnd: ignore,
+  };
+  shared.watch(watcher);
   try {
     const snapshot = await ports.readSnapshot();
     ports.take(snapshot);
     return { snapshot, seen };
   } finally {
-    stop();
+    shared.unwatch(watcher);
   }
 }

@@ -92,7 +92,7 @@ export const MUTATIONS: readonly Mutation[] = [
         file: 'src/runtime.ts',
         find: 'store: new TaskStore(this.#database, this.#schema),',
         replace:
-          'store: Object.assign(new TaskStore(this.#database, this.#schema), { tell: (changes: any) => this.#announce(changes) }),',
+          'store: Object.assign(new TaskStore(this.#database, this.#schema), { tell: (changes: any) => this.#announcer.changed(changes) }),',
       },
     ],
     proof: { storm: ['connection lost before COMMIT'] },
@@ -103,14 +103,14 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'src/live/tracked-run.ts',
-        find: '    await this.#subscribed();\n    this.#hasRead = true;',
+        find: '    await this.#topic.openWithin(SUBSCRIBE_MS);\n    this.#hasRead = true;',
         replace: '    this.#hasRead = true;',
       },
       {
         file: 'src/live/tracked-run.ts',
         find: '    const shared = snapshot === null ? null : SharedRun.from(snapshot);',
         replace:
-          '    await this.#subscribed();\n    const shared = snapshot === null ? null : SharedRun.from(snapshot);',
+          '    await this.#topic.openWithin(SUBSCRIBE_MS);\n    const shared = snapshot === null ? null : SharedRun.from(snapshot);',
       },
       { file: 'src/live/tracked-run.ts', find: '    if (this.#hasRead) this.doubt();', replace: '' },
     ],
