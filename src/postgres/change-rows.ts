@@ -90,7 +90,7 @@ export interface Outcome {
   readonly ready: boolean;
 }
 
-type Draft = { row: ChangeRow; steps: StepChange[] };
+type Draft = { row: ChangeRow; startedAt: Date; steps: StepChange[] };
 
 export function readOutcome(rows: readonly ChangeRow[]): Outcome {
   const drafts = new Map<string, Draft>();
@@ -102,7 +102,7 @@ export function readOutcome(rows: readonly ChangeRow[]): Outcome {
   let at: Date | null = null;
   let ready = false;
   for (const row of rows) {
-    if (row.kind === 'run') drafts.set(row.run_id, { row, steps: [] });
+    if (row.kind === 'run') drafts.set(row.run_id, createDraft(row));
     else if (row.kind === 'step') steps.push(row);
     else if (row.kind === 'claim') claims.push(readClaim(row));
     else if (row.kind === 'existing') existing.add(row.run_id);
@@ -116,31 +116,38 @@ export function readOutcome(rows: readonly ChangeRow[]): Outcome {
       failed.set(row.task_index - 1, readFailed(row));
     }
   }
-  for (const row of steps) drafts.get(row.run_id)?.steps.push(readStep(row));
+  for (const row of steps) {
+    const draft = drafts.get(row.run_id);
+    draft?.steps.push(readStep(row, draft));
+  }
   return { changes: [...drafts.values()].map(readChange), accepted, failed, at, claims, existing, ready };
 }
 
-function readChange({ row, steps }: Draft): Change {
+function createDraft(row: ChangeRow): Draft {
+  return { row, startedAt: new Date(row.started_at as string), steps: [] };
+}
+
+function readChange({ row, startedAt, steps }: Draft): Change {
   steps.sort((a, b) => a.seq - b.seq || a.index - b.index);
   return {
     runId: row.run_id,
     flowSlug: row.flow_slug,
-    startedAt: new Date(row.started_at as string),
+    startedAt,
     since: row.since,
     seq: row.seq,
-    origin: row.since === 0 ? readOrigin(row) : null,
+    origin: row.since === 0 ? readOrigin(row, startedAt) : null,
     run: readValues(row),
     steps,
     tasks: [],
   };
 }
 
-function readOrigin(row: ChangeRow): RunOrigin {
+function readOrigin(row: ChangeRow, startedAt: Date): RunOrigin {
   return {
     flowSlug: row.flow_slug,
     version: row.version,
     input: freezeDeep(row.input),
-    startedAt: new Date(row.started_at as string),
+    startedAt,
     retryOf: row.retry_of,
   };
 }
@@ -158,7 +165,7 @@ function readValues(row: ChangeRow): RunValues {
   };
 }
 
-function readStep(row: ChangeRow): StepChange {
+function readStep(row: ChangeRow, run: Draft): StepChange {
   const state: StepState = {
     stepSlug: row.step_slug,
     status: row.status as StepStatus,
@@ -170,7 +177,8 @@ function readStep(row: ChangeRow): StepChange {
     errorMessage: row.error_message,
     skipReason: row.skip_reason,
     progress: freezeDeep(row.progress),
-    createdAt: new Date(row.created_at),
+    // Most steps share the Date of the run's start: 96 bytes less for each.
+    createdAt: row.created_at === run.row.started_at ? run.startedAt : new Date(row.created_at),
     startedAt: readTime(row.started_at),
     completedAt: readTime(row.completed_at),
     failedAt: readTime(row.failed_at),

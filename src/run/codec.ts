@@ -106,12 +106,16 @@ const TASK_FACTS: ReadonlySet<TaskFact['type']> = new Set([
 ]);
 
 function readRun(wire: WireFields): Run {
-  const stepStates = readList(wire.stepStates, MOST_STEPS).map((step) => readStepState(readFields(step)));
+  const origin = readOrigin(wire);
+  const begin = { text: wire.startedAt, time: origin.startedAt };
+  const stepStates = readList(wire.stepStates, MOST_STEPS).map((step) =>
+    readStepState(readFields(step), begin),
+  );
   const { cancelReason: _, ...values } = readValues(wire);
   return createRun({
     runId: readRunId(wire.runId),
     seq: readCount(wire.seq, 1),
-    ...readOrigin(wire),
+    ...origin,
     ...values,
     stepStates,
   });
@@ -122,25 +126,32 @@ function readChange(wire: WireFields): Change {
   const seq = readCount(wire.seq, since + 1);
   const origin = orNull(wire.origin, (value) => Object.freeze(readOrigin(readFields(value))));
   if ((origin !== null) !== (since === 0)) refuse();
+  const begin = origin && { text: readFields(wire.origin).startedAt, time: origin.startedAt };
   return Object.freeze({
     runId: readRunId(wire.runId),
     since,
     seq,
     origin,
     run: Object.freeze(readValues(readFields(wire.run))),
-    steps: readSteps(wire.steps, since, seq),
+    steps: readSteps(wire.steps, since, seq, begin),
     tasks: Object.freeze(readList(wire.tasks, MOST_TASKS).map((fact) => readTaskFact(readFields(fact)))),
   });
 }
 
-function readSteps(wire: unknown, since: number, seq: number): readonly StepChange[] {
+/** When the run began: most of its steps were created then, and share the Date. */
+interface Begin {
+  readonly text: unknown;
+  readonly time: Date;
+}
+
+function readSteps(wire: unknown, since: number, seq: number, begin: Begin | null): readonly StepChange[] {
   let last = { seq: 0, index: -1 };
   const steps = readList(wire, MOST_STEPS).map((value) => {
     const fields = readFields(value);
     const step = {
       index: readCount(fields.index),
       seq: readCount(fields.seq, since + 1),
-      state: readStepState(fields),
+      state: readStepState(fields, begin),
     };
     const inOrder = step.seq > last.seq || (step.seq === last.seq && step.index > last.index);
     if (!inOrder || step.seq > seq || step.index >= MOST_STEPS) refuse();
@@ -181,7 +192,7 @@ function readRunError(wire: WireFields): RunError {
   });
 }
 
-function readStepState(wire: WireFields): StepState {
+function readStepState(wire: WireFields, begin: Begin | null): StepState {
   return Object.freeze({
     stepSlug: readSlug(wire.stepSlug),
     status: readOneOf(STEP_STATUSES, wire.status),
@@ -193,7 +204,7 @@ function readStepState(wire: WireFields): StepState {
     errorMessage: orNull(wire.errorMessage, (value) => readText(value)),
     skipReason: orNull(wire.skipReason, (value) => readText(value)),
     progress: orNull(wire.progress, (value) => readProgress(readFields(value))),
-    createdAt: readTime(wire.createdAt),
+    createdAt: begin !== null && wire.createdAt === begin.text ? begin.time : readTime(wire.createdAt),
     startedAt: orNull(wire.startedAt, readTime),
     completedAt: orNull(wire.completedAt, readTime),
     failedAt: orNull(wire.failedAt, readTime),
