@@ -35,8 +35,10 @@ export class CatchUp {
     else this.#enter('waiting', pause);
   }
 
-  /** None is due any more. */
+  /** None is due any more: the news came another way, so the next read does not wait as a retry would. */
   cancel(): void {
+    if (this.#mode === 'reading') return;
+    this.#failures = 0;
     if (this.#mode === 'waiting') this.#enter('resting');
   }
 
