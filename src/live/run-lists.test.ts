@@ -278,6 +278,13 @@ describe('a bus that is away', () => {
     expect(freshness).toEqual([false, true]);
   });
 
+  it('that comes back is asked for nothing while nobody watches', async () => {
+    bus.setConnected(false);
+    bus.setConnected(true);
+    await settle();
+    expect(bus.subscribers.size).toBe(0);
+  });
+
   it('one that refuses is asked again; lists go by the slow look until then', async () => {
     bus.beforeSubscribe = () => {
       throw new Error('away');

@@ -141,6 +141,7 @@ export class RunLists {
 
   /** Word may have been missed. */
   #doubt(): void {
+    if (this.#lists.size === 0) return;
     void this.#topic.open();
     this.#hear();
     this.#refreshFreshness();
