@@ -134,7 +134,7 @@ export function parentsOf(step: Pick<StepDefinition, 'dependsOn' | 'over'>): rea
 
 /** Whether a step waits for none. */
 export function isRoot(step: Pick<StepDefinition, 'dependsOn' | 'over'>): boolean {
-  return step.dependsOn.length === 0 && step.over === null;
+  return parentsOf(step).length === 0;
 }
 
 /** What the compiler knows of a flow and nothing at run time does. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, vi } from 'vitest';
 import type { Change } from '../run/change.js';
-import type { EventType } from '../run/event.js';
+import { EVENT_TYPES } from '../run/event.js';
 import { type History, histories, nameOf } from '../run/random-history.test-support.js';
 import { isTerminalRun, isTerminalStep, type Run } from '../run/run.js';
 import type { ScriptedRun } from '../run/scripted-run.test-support.js';
@@ -84,17 +84,7 @@ export class UnfoldingSource implements RunSource {
   }
 }
 
-const RUN_AND_STEP_EVENTS: readonly EventType[] = [
-  'run_started',
-  'run_completed',
-  'run_failed',
-  'run_cancelled',
-  'step_started',
-  'step_completed',
-  'step_failed',
-  'step_skipped',
-  'step_cancelled',
-];
+const RUN_AND_STEP_EVENTS = EVENT_TYPES.filter((type) => !type.startsWith('task_'));
 
 /** Watches like a user and checks what it sees: C2 and C3 as it goes, C1 and the events at rest. */
 class CheckingWatcher {

@@ -6,7 +6,6 @@ import { PageReader } from './page-reader.js';
 import { trackerClosed } from './run-errors.js';
 import { RunReader } from './run-reader.js';
 import type { ListSource, RunSource } from './source.js';
-import { after } from './timer.js';
 import { TopicSubscription } from './topic-subscription.js';
 import { TrackedList } from './tracked-list.js';
 import type { RunBus } from './tracker.js';
@@ -103,7 +102,7 @@ export class RunLists {
       pages: this.#pages,
       runs: this.#runs,
       lingerMs: this.#options.lingerMs ?? 1000,
-      subscribed: () => this.#subscribed(),
+      subscribed: () => this.#topic.openWithin(SUBSCRIBE_MS),
       isConnected: () => this.#isConnected && this.#isAnswering && this.#topic.isOpen,
       onAnswer: (answers) => this.#setAnswering(answers),
       onEnded: () => {
@@ -127,16 +126,6 @@ export class RunLists {
 
   #hear(): void {
     for (const list of this.#lists.values()) list.hear();
-  }
-
-  #subscribed(): Promise<void> {
-    return new Promise((resolve) => {
-      const stop = after(SUBSCRIBE_MS, resolve);
-      void this.#topic.open().then(() => {
-        stop();
-        resolve();
-      });
-    });
   }
 
   /** Word may have been missed. */

@@ -134,8 +134,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'src/live/catch-up.ts',
-        find: `    if (this.#mode === 'reading') return;`,
-        replace: '    if (patience >= 0) return;',
+        find: `  ask(patience: number): void {\n`,
+        replace: '  ask(patience: number): void {\n    if (patience >= 0) return;\n',
       },
     ],
     proof: { storm: MESSAGES },

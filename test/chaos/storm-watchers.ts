@@ -1,6 +1,7 @@
 import type { PgFlowClient } from '../../src/http/client.js';
 import { LiveClient, type LiveMessage, type PgFlow, type Run } from '../../src/index.js';
-import { EVENT_TYPES, expectedEvents, nameOf } from '../engine/expected-events.js';
+import { EVENT_TYPES } from '../../src/run/event.js';
+import { expectedEvents, nameOf } from '../engine/expected-events.js';
 import type { Sightings } from './sightings.js';
 
 /** One of many who watch a run. */

@@ -1,21 +1,5 @@
-import type { EventType, RunEvent } from '../../src/run/event.js';
+import type { RunEvent } from '../../src/run/event.js';
 import { isTerminalRun, isTerminalStep, type Run } from '../../src/run/run.js';
-
-export const EVENT_TYPES: readonly EventType[] = [
-  'run_started',
-  'run_completed',
-  'run_failed',
-  'run_cancelled',
-  'step_started',
-  'step_completed',
-  'step_failed',
-  'step_skipped',
-  'step_cancelled',
-  'task_started',
-  'task_completed',
-  'task_failed',
-  'task_logged',
-];
 
 export function nameOf({ type, stepSlug }: RunEvent): string {
   return type.startsWith('run_') ? type : `${type} ${stepSlug}`;

@@ -1,11 +1,11 @@
 import { expect } from 'vitest';
 import type { PgFlow } from '../../src/index.js';
 import type { LiveRun } from '../../src/live/live-run.js';
-import type { EventType, RunEvent } from '../../src/run/event.js';
+import { EVENT_TYPES, type EventType, type RunEvent } from '../../src/run/event.js';
 import { isTerminalRun, type Run } from '../../src/run/run.js';
 import { until } from '../../src/testing/until.js';
 import { differencesOf } from '../harness/auditor.js';
-import { EVENT_TYPES, expectedEvents, nameOf } from './expected-events.js';
+import { expectedEvents, nameOf } from './expected-events.js';
 
 /** Seconds: a little less than the runner's, so that the error says how the run is. */
 const PATIENCE = 28;

@@ -2,10 +2,10 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { freePort } from './free-port.js';
 import { claimScratch, removeLeftovers, SCRATCH_PREFIX } from './leftovers.js';
 import { findPostgresBinaries, type ServerUser, serverUser } from './postgres-binaries.js';
 
@@ -191,13 +191,4 @@ async function startOnFreePort(
     if (tries === 1) throw error;
     return startOnFreePort(serverOn, tries - 1);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
