@@ -2,7 +2,16 @@ import type { TransactionClient } from '../flow/flow.js';
 
 /** Runs one statement. Rows are objects; `json` and `jsonb` come parsed, times as text, `int4` and `float8` as numbers. */
 export interface Queryable {
-  query<Row = Record<string, unknown>>(sql: string, params?: readonly unknown[]): Promise<Row[]>;
+  query<Row = Record<string, unknown>>(
+    sql: string,
+    params?: readonly unknown[],
+    options?: QueryOptions,
+  ): Promise<Row[]>;
+}
+
+export interface QueryOptions {
+  /** The same text comes again and again, and its plan does not depend on the tables: worth a prepared statement. */
+  readonly prepare?: boolean;
 }
 
 /**

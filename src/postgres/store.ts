@@ -108,8 +108,8 @@ export class Store {
   startFlows(starts: readonly StartRequest[], capacity?: Capacity): Promise<Outcome> {
     return this.#outcome(
       this.#database,
-      `select * from ${this.#name}.start_flows($1::text[]::uuid[], $2::text[], $3::text[]::jsonb[], $4::text[]::jsonb[],
-         $5::float8[], $6::text[]::timestamptz[], false, $7::int[], $8, $9::int[], $10,
+      `select * from ${this.#name}.start_flows($1::uuid[], $2::text[], $3::jsonb[], $4::jsonb[],
+         $5::float8[], $6::timestamptz[], false, $7::int[], $8, $9::int[], $10,
          $11::text[])`,
       [
         starts.map((start) => start.runId),
@@ -180,7 +180,7 @@ export class Store {
   async readChanges(cursors: readonly { runId: string; since: number }[]): Promise<Change[]> {
     const { changes } = await this.#outcome(
       this.#database,
-      `select * from ${this.#name}.read_changes($1::text[]::uuid[], $2::int[])`,
+      `select * from ${this.#name}.read_changes($1::uuid[], $2::int[])`,
       [cursors.map((cursor) => cursor.runId), cursors.map((cursor) => cursor.since)],
     );
     return changes;
@@ -188,15 +188,21 @@ export class Store {
 
   async readSeqs(runIds: readonly string[]): Promise<Map<string, number>> {
     const rows = await this.#database.query<{ run_id: string; seq: number }>(
-      `select run_id, seq from ${this.#name}.runs where run_id = any ($1::text[]::uuid[])`,
+      `select run_id, seq from ${this.#name}.runs where run_id = any ($1::uuid[])`,
       [runIds],
     );
     return new Map(rows.map((row) => [row.run_id, row.seq]));
   }
 
-  /** Sends payloads over the schema's notification channel. */
+  /** Sends payloads, JSON texts, over the schema's notification channel. */
   async notify(payloads: readonly string[]): Promise<void> {
-    await this.#database.query('select pg_notify($1, p) from unnest($2::text[]) p', [this.#schema, payloads]);
+    // Not as an array, in which each of their many quotes is escaped: 16 % of what a busy process allocates. No JSON has
+    // a line feed of its own.
+    await this.#database.query(
+      `select pg_notify($1, p) from string_to_table($2, E'\\n') p`,
+      [this.#schema, payloads.join('\n')],
+      { prepare: true },
+    );
   }
 
   /** Newest first; what is older than the run that `before` names. */
@@ -238,7 +244,7 @@ export class Store {
   }
 
   async #outcome(on: Queryable, sql: string, params: readonly unknown[]): Promise<Outcome> {
-    return readOutcome(await on.query<ChangeRow>(sql, params));
+    return readOutcome(await on.query<ChangeRow>(sql, params, { prepare: true }));
   }
 }
 

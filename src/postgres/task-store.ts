@@ -65,7 +65,7 @@ export interface TaskTell extends TaskKey {
 /** How often an unanswered question is asked again: about 20 s in all. */
 const PATIENCE = 10;
 
-const KEYS = '$1::text[]::uuid[], $2::int[], $3::int[], $4::int[]';
+const KEYS = '$1::uuid[], $2::int[], $3::int[], $4::int[]';
 const keysOf = (tasks: readonly TaskKey[]) => [
   tasks.map((task) => task.runId),
   tasks.map((task) => task.stepIndex),
@@ -97,6 +97,7 @@ export class TaskStore {
     const [row] = await this.#database.query<{ seconds: number | null }>(
       `select ${this.#name}.next_due($1::int[]) as seconds`,
       [handlerIds],
+      { prepare: true },
     );
     return row!.seconds;
   }
@@ -109,7 +110,7 @@ export class TaskStore {
   ): Promise<Outcome> {
     return this.#outcome(
       on,
-      `select * from ${this.#name}.settle_tasks(${KEYS}, $5::text[], $6::text[]::jsonb[], $7::text[], $8::float8[], false,
+      `select * from ${this.#name}.settle_tasks(${KEYS}, $5::text[], $6::jsonb[], $7::text[], $8::float8[], false,
          $9, $10::int[], $11)`,
       [
         ...keysOf(ends),
@@ -173,7 +174,7 @@ export class TaskStore {
     return this.#outcome(
       this.#database,
       `select * from ${this.#name}.tell_tasks(${KEYS}, $5::float8[], $6::text[], $7::int[], $8::int[], $9::int[],
-         $10::text[], $11::text[]::jsonb[], false)`,
+         $10::text[], $11::jsonb[], false)`,
       [
         ...keysOf(tells),
         tells.map((tell) => tell.progress?.fraction ?? null),
@@ -228,7 +229,7 @@ export class TaskStore {
   }
 
   async #outcome(on: Queryable, sql: string, params: readonly unknown[]): Promise<Outcome> {
-    return readOutcome(await on.query<ChangeRow>(sql, params));
+    return readOutcome(await on.query<ChangeRow>(sql, params, { prepare: true }));
   }
 }
 

@@ -1,8 +1,9 @@
 import pg from 'pg';
-import type { Database } from '../database.js';
+import type { Database, QueryOptions } from '../database.js';
 import { withDeadline } from '../deadline.js';
 import { explain, redactUrl } from './pg-errors.js';
 import { listen } from './pg-listen.js';
+import { PreparedStatements } from './prepared.js';
 
 /** JSON parsed, small numbers as numbers, everything else as text: whatever parsers the user set globally. */
 const types = {
@@ -31,12 +32,21 @@ export function openPostgres(given: string | pg.Pool): Database {
   const config = configOf(given);
   const location = typeof given === 'string' ? redactUrl(given) : (given.options.host ?? 'the given pool');
   const engine = openPool({ ...config, max: ENGINE_CONNECTIONS, application_name: 'pgflow-live' });
+  const prepared = new PreparedStatements();
   let handlers: pg.Pool | undefined = typeof given === 'string' ? undefined : given;
 
   return {
     kind: 'postgres',
     location,
-    query: (sql, params) => run(engine, sql, params, location, ANSWER_TIMEOUT),
+    async query<Row>(sql: string, params?: readonly unknown[], { prepare }: QueryOptions = {}) {
+      const name = prepare ? prepared.nameOf(sql) : undefined;
+      try {
+        return await run<Row>(engine, sql, params, location, { name, timeout: ANSWER_TIMEOUT });
+      } catch (error) {
+        if (name === undefined || !prepared.heed(error)) throw error;
+        return run<Row>(engine, sql, params, location, { timeout: ANSWER_TIMEOUT });
+      }
+    },
     transaction: (fn) =>
       inTransaction(engine, location, (client) =>
         fn({
@@ -125,10 +135,10 @@ async function run<Row>(
   sql: string,
   params: readonly unknown[] | undefined,
   location: string,
-  timeout?: number,
+  { name, timeout }: { name?: string | undefined; timeout?: number } = {},
 ): Promise<Row[]> {
   try {
-    const query = { text: sql, values: params?.map(toParameter), types, query_timeout: timeout };
+    const query = { text: sql, name, values: params?.map(toParameter), types, query_timeout: timeout };
     const result = await client.query(query);
     return result.rows as Row[];
   } catch (error) {
