@@ -1,14 +1,13 @@
 -- Closes the change of each run: lets what ended release what comes after, cancels what is under way in
 -- runs that fail, counts down, completes or fails the run, takes the next seq. The caller holds the runs' locks.
 --
--- touched_runs: the runs that the change is for, each once or more; ended: with how many steps. done_*: the steps that
--- completed or were skipped and have dependents. ready_*: steps to be judged, and when they may begin.
--- failed_*: the runs that a step made fail. Returns what queue_tasks does.
+-- touched_runs: the runs that the change is for, each once or more; ended: with how many steps. done: the steps that
+-- completed or were skipped; those without dependents may be left out. opened: steps to be judged. failed_*: the runs that
+-- a step made fail. Returns the runs, each once, with the seqs before, and what queue_tasks does.
 create function pgflow.end_changes(
-  touched_runs uuid[], ended int[], done_runs uuid[], done_steps int[], done_cascades boolean[],
-  ready_runs uuid[], ready_steps int[], begin_ats timestamptz[], failed_runs uuid[], failed_errors jsonb[],
-  claimant int, claimant_handlers int[], slots int, moment timestamptz,
-  out ready_at timestamptz, out claimed_runs uuid[], out claimed_steps int[]
+  touched_runs uuid[], ended int[], done pgflow.done_step[], opened pgflow.open_step[],
+  failed_runs uuid[], failed_errors jsonb[], claimant int, claimant_handlers int[], slots int, moment timestamptz,
+  out changed_runs uuid[], out sinces int[], out ready_at timestamptz, out claimed pgflow.ready_step[]
 )
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -17,51 +16,53 @@ as $$
 declare
   _advanced record;
 begin
-  if done_runs <> '{}' or ready_runs <> '{}' then
-    select * into _advanced from pgflow.advance_steps(done_runs, done_steps, done_cascades, ready_runs, ready_steps, begin_ats,
-      claimant, claimant_handlers, slots, moment, failed_runs, failed_errors);
+  if done <> '{}' or opened <> '{}' then
+    _advanced := pgflow.advance_steps(done, opened, claimant, claimant_handlers, slots, moment, failed_runs, failed_errors);
     failed_runs := _advanced.failed_runs;
     failed_errors := _advanced.failed_errors;
     touched_runs := touched_runs || _advanced.ended_runs;
     ended := ended || pg_catalog.array_fill(1, array[pg_catalog.cardinality(_advanced.ended_runs)]);
     ready_at := _advanced.ready_at;
-    claimed_runs := _advanced.claimed_runs;
-    claimed_steps := _advanced.claimed_steps;
+    claimed := _advanced.claimed;
   end if;
 
   if failed_runs <> '{}' then
     perform pgflow.cancel_steps(failed_runs, moment);
   end if;
 
-  update pgflow.runs t set
-    seq = t.seq + 1,
-    remaining_steps = j.remaining,
-    status = case when j.remaining = 0 then 'completed' else 'started' end,
-    completed_at = case when j.remaining = 0 then moment end,
-    -- { leaf: output } of the completed leaf steps; of a job, its handler's.
-    output = case when j.remaining = 0 then (
-      select case when f.kind = 'job' then o.outputs -> t.flow_slug else coalesce(o.outputs, '{}') end
-      from pgflow.flows f
-      cross join lateral (
-        select pg_catalog.jsonb_object_agg(s.step_slug, s.output) as outputs
-        from pgflow.step_states s
+  with changed as (
+    update pgflow.runs t set
+      seq = t.seq + 1,
+      remaining_steps = j.remaining,
+      status = case when j.remaining = 0 then 'completed' else 'started' end,
+      completed_at = case when j.remaining = 0 then moment end,
+      -- { leaf: output } of the completed leaf steps; of a job, its handler's.
+      output = case when j.remaining = 0 then (
+        select case when f.kind = 'job' then o.outputs -> t.flow_slug else coalesce(o.outputs, '{}') end
+        from pgflow.flows f
         cross join lateral (
-          select 1 from pgflow.steps d
-          where d.flow_slug = t.flow_slug and d.version = t.version and d.step_index = s.step_index
-            and d.dependents = '{}' offset 0
-        ) leaf
-        where s.run_id = t.run_id and s.status = 'completed'
-      ) o
-      where f.flow_slug = t.flow_slug
-    ) end
-  from (
-    select r.tid, r.remaining_steps - b.ended as remaining
-    from (select b.run_id, sum(b.ended)::int as ended from unnest(touched_runs, ended) b(run_id, ended) group by b.run_id) b
-    cross join lateral (
-      select r.ctid as tid, r.remaining_steps from pgflow.runs r where r.run_id = b.run_id offset 0
-    ) r
-  ) j
-  where t.ctid = j.tid;
+          select pg_catalog.jsonb_object_agg(s.step_slug, s.output) as outputs
+          from pgflow.step_states s
+          cross join lateral (
+            select 1 from pgflow.steps d
+            where d.flow_slug = t.flow_slug and d.version = t.version and d.step_index = s.step_index
+              and d.dependents = '{}' offset 0
+          ) leaf
+          where s.run_id = t.run_id and s.status = 'completed'
+        ) o
+        where f.flow_slug = t.flow_slug
+      ) end
+    from (
+      select r.tid, r.remaining_steps - b.ended as remaining
+      from (select b.run_id, sum(b.ended)::int as ended from unnest(touched_runs, ended) b(run_id, ended) group by b.run_id) b
+      cross join lateral (
+        select r.ctid as tid, r.remaining_steps from pgflow.runs r where r.run_id = b.run_id offset 0
+      ) r
+    ) j
+    where t.ctid = j.tid
+    returning t.run_id, t.seq
+  )
+  select array_agg(c.run_id), array_agg(c.seq - 1) into changed_runs, sinces from changed c;
 
   if failed_runs <> '{}' then
     update pgflow.runs t set status = 'failed', error = f.error, failed_at = moment

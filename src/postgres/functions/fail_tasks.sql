@@ -6,8 +6,7 @@ create function pgflow.fail_tasks(
   run_ids uuid[], step_indexes int[], task_indexes int[], claims int[],
   outcomes text[], outputs jsonb[], errors text[], retry_delays float8[], moment timestamptz,
   out tasks pgflow.change_row[], out retry_at timestamptz, out moved_runs uuid[], out moved_ended int[],
-  out done_runs uuid[], out done_steps int[], out done_cascades boolean[],
-  out failed_runs uuid[], out failed_errors jsonb[]
+  out done pgflow.done_step[], out failed_runs uuid[], out failed_errors jsonb[]
 )
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -99,14 +98,13 @@ begin
     from judged j where t.ctid = j.tid
   )
   select array_agg(j.run_id), array_agg((j.status = 'skipped')::int),
-    array_agg(j.run_id) filter (where j.status = 'skipped'), array_agg(j.step_index) filter (where j.status = 'skipped'),
-    array_agg(j.when_exhausted = 'skip-cascade') filter (where j.status = 'skipped'),
+    array_agg(row(j.run_id, j.step_index, j.when_exhausted = 'skip-cascade')::pgflow.done_step) filter (where j.status = 'skipped'),
     array_agg(j.run_id) filter (where j.status = 'skipped' and j.kind = 'map'),
     array_agg(j.step_index) filter (where j.status = 'skipped' and j.kind = 'map'),
     coalesce(array_agg(j.run_id order by j.step_index) filter (where j.status = 'failed'), '{}'),
     coalesce(array_agg(pg_catalog.jsonb_build_object('stepSlug', j.step_slug, 'taskIndex', j.failed_index,
       'message', j.failed_message) order by j.step_index) filter (where j.status = 'failed'), '{}')
-  into moved_runs, moved_ended, done_runs, done_steps, done_cascades, _skipped_runs, _skipped_steps, failed_runs, failed_errors
+  into moved_runs, moved_ended, done, _skipped_runs, _skipped_steps, failed_runs, failed_errors
   from judged j;
 
   if _skipped_runs is not null then

@@ -1,11 +1,9 @@
 -- Judges steps that are ready, whose number of tasks is not known yet: a map's, or that of a step with a condition. A cascade skips
 -- them. They get that number, or end at once: skipped, failed, or completed as an empty map. The caller holds the
--- runs' locks. Returns what ended, what failed, and what is to get its tasks, with the times when that may begin.
+-- runs' locks. Returns what ended, what failed, and what is to get its tasks.
 create function pgflow.judge_steps(
-  run_ids uuid[], step_indexes int[], cascades boolean[], begins timestamptz[], moment timestamptz,
-  out done_runs uuid[], out done_steps int[], out done_cascades boolean[],
-  out failed_runs uuid[], out failed_errors jsonb[],
-  out ready_runs uuid[], out ready_steps int[], out begin_ats timestamptz[]
+  opened pgflow.open_step[], moment timestamptz,
+  out done pgflow.done_step[], out failed_runs uuid[], out failed_errors jsonb[], out ready pgflow.ready_step[]
 )
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -13,24 +11,29 @@ set enable_bitmapscan = off set jit = off set plan_cache_mode = force_generic_pl
 as $$
 begin
   with open as (
-    select b.run_id, b.step_index, b.begin_at, r.seq + 1 as seq, r.input, x.tid, x.step_slug, s.kind, s.when_unmet,
-      s.over, s.depends_on, s.if_pattern, s.if_not_pattern, s.dep_count,
-      case when b.cascade then 'cascade'
+    select b.run_id, b.step_index, coalesce(b.begin_at, moment) + pg_catalog.make_interval(secs => h.start_delay) as due_at,
+      r.seq + 1 as seq, r.input, x.tid, s.*, h.timeout,
+      case when b.is_cascaded then 'cascade'
         when s.if_pattern is not null or s.if_not_pattern is not null then 'condition' else 'map' end as due
-    from unnest(run_ids, step_indexes, cascades, begins) b(run_id, step_index, cascade, begin_at)
+    from unnest(opened) b
     cross join lateral (
       select r.seq, r.flow_slug, r.version, r.input from pgflow.runs r where r.run_id = b.run_id offset 0
     ) r
     cross join lateral (
-      select t.ctid as tid, t.step_slug from pgflow.step_states t
+      select t.ctid as tid from pgflow.step_states t
       where t.run_id = b.run_id and t.step_index = b.step_index and t.status = 'created' and t.initial_tasks is null offset 0
     ) x
     cross join lateral (
-      select s.* from pgflow.steps s
+      select s.step_slug, s.kind, s.when_unmet, s.over, s.depends_on, s.dependents, s.fed_map, s.handler_id,
+        s.if_pattern, s.if_not_pattern, s.dep_count
+      from pgflow.steps s
       where s.flow_slug = r.flow_slug and s.version = r.version and s.step_index = b.step_index offset 0
     ) s
+    cross join lateral (
+      select h.start_delay, h.timeout from pgflow.handlers h where h.handler_id = s.handler_id offset 0
+    ) h
   ), judged as materialized (
-    select o.run_id, o.step_index, o.begin_at, o.seq, o.tid, o.step_slug,
+    select o.*,
       case when o.due = 'cascade' then 'cascade'
         when unmet.unmet then o.when_unmet
         when o.kind = 'map' and (source.output is null or source.output = '[]') then 'empty'
@@ -76,14 +79,13 @@ begin
     from judged j where t.ctid = j.tid
   )
   select
-    coalesce(array_agg(j.run_id) filter (where j.verdict not in ('tasks', 'fail')), '{}'),
-    coalesce(array_agg(j.step_index) filter (where j.verdict not in ('tasks', 'fail')), '{}'),
-    coalesce(array_agg(j.verdict in ('cascade', 'skip-cascade')) filter (where j.verdict not in ('tasks', 'fail')), '{}'),
+    coalesce(array_agg(row(j.run_id, j.step_index, j.verdict in ('cascade', 'skip-cascade'))::pgflow.done_step)
+      filter (where j.verdict not in ('tasks', 'fail')), '{}'),
     coalesce(array_agg(j.run_id order by j.step_index) filter (where j.verdict = 'fail'), '{}'),
     coalesce(array_agg(pg_catalog.jsonb_build_object('stepSlug', j.step_slug, 'taskIndex', null,
       'message', 'The condition of the step was not met.') order by j.step_index) filter (where j.verdict = 'fail'), '{}'),
-    array_agg(j.run_id) filter (where j.verdict = 'tasks'), array_agg(j.step_index) filter (where j.verdict = 'tasks'),
-    array_agg(j.begin_at) filter (where j.verdict = 'tasks')
-  into done_runs, done_steps, done_cascades, failed_runs, failed_errors, ready_runs, ready_steps, begin_ats
+    array_agg(row(j.run_id, j.step_index, j.step_slug, j.kind = 'map', j.over, j.depends_on, j.fed_map, j.dependents = '{}',
+      j.tasks, j.handler_id, j.timeout, j.due_at)::pgflow.ready_step) filter (where j.verdict = 'tasks')
+  into done, failed_runs, failed_errors, ready
   from judged j;
 end $$;

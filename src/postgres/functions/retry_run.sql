@@ -10,7 +10,7 @@ as $$
 declare
   _now timestamptz := pgflow.now();
   _old record;
-  _kept int[]; _kept_runs uuid[]; _root_runs uuid[]; _roots int[];
+  _kept pgflow.done_step[]; _roots pgflow.open_step[];
   _ready_at timestamptz; _row pgflow.change_row;
 begin
   select r.*, v.step_count into _old
@@ -29,7 +29,7 @@ begin
   insert into pgflow.run_tags (tag, started_at, run_id)
   select t.tag, _now, new_id from pgflow.run_tags t where t.run_id = old_id;
   perform pgflow.place_steps(array[new_id], _now);
-  select array_agg(new_id), array_agg(s.step_index) into _root_runs, _roots from pgflow.steps s
+  select array_agg(row(new_id, s.step_index, null, null)::pgflow.open_step) into _roots from pgflow.steps s
   where s.flow_slug = _old.flow_slug and s.version = _old.version and s.dep_count = 0;
 
   with kept as (
@@ -40,18 +40,16 @@ begin
       and t.run_id = new_id and t.step_index = o.step_index and t.status = 'created'
     returning t.step_index
   )
-  select coalesce(array_agg(k.step_index), '{}'), coalesce(array_agg(new_id), '{}') into _kept, _kept_runs from kept k;
+  select coalesce(array_agg(row(new_id, k.step_index, false)::pgflow.done_step), '{}') into _kept from kept k;
   _ready_at := (
-    select e.ready_at from pgflow.end_changes(array[new_id] || _kept_runs,
-      array[0] || pg_catalog.array_fill(1, array[pg_catalog.cardinality(_kept)]),
-      _kept_runs, _kept, pg_catalog.array_fill(false, array[pg_catalog.cardinality(_kept)]),
-      _root_runs, _roots, null, '{}', '{}', null, null, 0, _now) e
+    select e.ready_at from pgflow.end_changes(array[new_id], array[pg_catalog.cardinality(_kept)], _kept, _roots,
+      '{}', '{}', null, null, 0, _now) e
   );
 
   -- Tasks that were completed count as such, also in maps that were not.
-  insert into pgflow.step_tasks as t (run_id, step_index, task_index, step_slug, handler_id, status, attempt, claim,
+  insert into pgflow.step_tasks as t (run_id, step_index, task_index, step_slug, handler_id, is_leaf, status, attempt, claim,
     item, output, started_at, ended_at)
-  select new_id, o.step_index, o.task_index, o.step_slug, o.handler_id, o.status, o.attempt, o.claim,
+  select new_id, o.step_index, o.task_index, o.step_slug, o.handler_id, o.is_leaf, o.status, o.attempt, o.claim,
     o.item, o.output, o.started_at, o.ended_at
   from pgflow.step_tasks o
   join pgflow.step_states s on s.run_id = new_id and s.step_index = o.step_index and s.initial_tasks is not null

@@ -20,10 +20,9 @@ as $$
 declare
   _now timestamptz := pgflow.now();
   _new_runs uuid[]; _existing uuid[]; _whole_runs uuid[];
-  _root_runs uuid[]; _root_steps int[]; _begins timestamptz[];
-  _open_runs uuid[]; _open_steps int[]; _open_begins timestamptz[];
-  _queued record; _opened record;
-  _claimed_runs uuid[]; _claimed_steps int[]; _ready_at timestamptz; _row pgflow.change_row;
+  _ready pgflow.ready_step[]; _opened pgflow.open_step[];
+  _queued record; _changed record;
+  _claimed pgflow.ready_step[]; _ready_at timestamptz; _row pgflow.change_row;
 begin
   if slots > 0 then
     perform 1 from pgflow.workers w where w.worker_id = claimant for key share skip locked;
@@ -61,54 +60,57 @@ begin
     where b.run_id = any (_new_runs);
   end if;
 
-  select array_agg(x.run_id) filter (where x.seq = 1), array_agg(x.step_index) filter (where x.seq = 1),
-    array_agg(x.begin_at) filter (where x.seq = 1),
-    array_agg(x.run_id) filter (where x.seq = 0), array_agg(x.step_index) filter (where x.seq = 0),
-    array_agg(x.begin_at) filter (where x.seq = 0),
+  select array_agg(row(x.run_id, x.step_index, x.step_slug, x.kind = 'map', null, x.depends_on, x.fed_map, x.dependents = '{}',
+      x.tasks, x.handler_id, x.timeout, x.begin_at + pg_catalog.make_interval(secs => x.start_delay))::pgflow.ready_step)
+      filter (where x.seq = 1),
+    array_agg(row(x.run_id, x.step_index, null, x.begin_at)::pgflow.open_step) filter (where x.seq = 0),
     array_agg(x.run_id) filter (where x.seq = 0 or x.version is distinct from x.known)
-  into _root_runs, _root_steps, _begins, _open_runs, _open_steps, _open_begins, _whole_runs
+  into _ready, _opened, _whole_runs
   from (
-    select b.run_id, r.seq, r.version, b.known, s.step_index,
+    select b.run_id, b.known, r.seq, r.version, s.*, h.*,
+      case when s.kind = 'single' then 1 when r.seq = 1 then pg_catalog.jsonb_array_length(b.input) end as tasks,
       greatest(b.run_at, _now + pg_catalog.make_interval(secs => coalesce(b.delay, 0))) as begin_at
-    from unnest(run_ids, delays, run_ats, known_versions) b(run_id, delay, run_at, known)
+    from unnest(run_ids, inputs, delays, run_ats, known_versions) b(run_id, input, delay, run_at, known)
     cross join lateral (
       select r.seq, r.flow_slug, r.version from pgflow.runs r where r.run_id = b.run_id offset 0
     ) r
     cross join lateral (
-      select s.step_index from pgflow.steps s
+      select s.step_index, s.step_slug, s.kind, s.depends_on, s.fed_map, s.dependents, s.handler_id from pgflow.steps s
       where s.flow_slug = r.flow_slug and s.version = r.version and s.dep_count = 0 offset 0
     ) s
+    cross join lateral (
+      select h.timeout, h.start_delay from pgflow.handlers h where h.handler_id = s.handler_id offset 0
+    ) h
     where _existing is null or b.run_id = any (_new_runs)
   ) x;
-  if _root_runs is not null then
-    select * into _queued
-    from pgflow.queue_tasks(_root_runs, _root_steps, _begins, claimant, claimant_handlers, _now, slots);
+  if _ready is not null then
+    _queued := pgflow.queue_tasks(_ready, claimant, claimant_handlers, _now, slots);
     slots := _queued.slots;
     _ready_at := _queued.ready_at;
-    _claimed_runs := _queued.claimed_runs;
-    _claimed_steps := _queued.claimed_steps;
+    _claimed := _queued.claimed;
   end if;
-  if _open_runs is not null then
-    select * into _opened from pgflow.end_changes(_open_runs, pg_catalog.array_fill(0, array[pg_catalog.cardinality(_open_runs)]),
-      null, null, null, _open_runs, _open_steps, _open_begins, '{}', '{}', claimant, claimant_handlers, slots, _now);
-    _ready_at := least(_ready_at, _opened.ready_at);
-    _claimed_runs := _claimed_runs || _opened.claimed_runs;
-    _claimed_steps := _claimed_steps || _opened.claimed_steps;
+  if _opened is not null then
+    _changed := pgflow.end_changes(array(select o.run_id from unnest(_opened) o),
+      pg_catalog.array_fill(0, array[pg_catalog.cardinality(_opened)]), null, _opened, '{}', '{}',
+      claimant, claimant_handlers, slots, _now);
+    _ready_at := least(_ready_at, _changed.ready_at);
+    _claimed := _claimed || _changed.claimed;
   end if;
 
   _row.kind := 'started';
   _row.started_at := _now;
   return next _row;
-  _whole_runs := array(select distinct w from unnest(_whole_runs || _existing) w);
-  if _whole_runs <> '{}' then
+  _whole_runs := _whole_runs || _existing;
+  if _whole_runs is not null then
+    _whole_runs := array(select distinct w from unnest(_whole_runs) w);
     return query select c.* from pgflow.read_changes(_whole_runs, pg_catalog.array_fill(0, array[pg_catalog.cardinality(_whole_runs)])) c;
     for _row.run_id in select unnest(_existing) loop
       _row.kind := 'existing';
       return next _row;
     end loop;
   end if;
-  if _claimed_runs is not null then
-    return query select c.* from pgflow.read_claims(_claimed_runs, _claimed_steps) c;
+  if _claimed is not null then
+    return query select c.* from pgflow.read_claims(_claimed) c;
   end if;
   if _ready_at is not null then
     _row := null;

@@ -126,6 +126,7 @@ create table pgflow.step_tasks (
   available_at  timestamptz,               -- set exactly while queued
   item          jsonb,                     -- of a map: its element; null for a single step's task, and only then
   fed_map       text,                      -- as in steps: a map that runs over the output
+  is_leaf       boolean not null,          -- nothing waits for its step
   output        jsonb,
   error_message text,
   fraction      float8,                    -- of a map: how far it said it is; null once that is past
@@ -208,4 +209,23 @@ create type pgflow.change_row as (
   root_run_id     uuid,
   item            jsonb,
   deps            jsonb        -- null, as the input, for all but the first task of a run's step
+);
+
+-- What the engine's functions hand to each other. One array of these costs less than one for each column.
+
+-- Of a settle: a task that has begun or completed.
+create type pgflow.told_task as (
+  run_id uuid, step_index int, completed int, attempt int, started_at timestamptz, output jsonb, is_map boolean, is_leaf boolean
+);
+
+-- A step that completed or was skipped, and whether that skips all that comes after.
+create type pgflow.done_step as (run_id uuid, step_index int, cascades boolean);
+
+-- A step that all it waits for has left: to be judged. When it may begin: null for now.
+create type pgflow.open_step as (run_id uuid, step_index int, is_cascaded boolean, begin_at timestamptz);
+
+-- A step that is to get its tasks.
+create type pgflow.ready_step as (
+  run_id uuid, step_index int, step_slug text, is_map boolean, over int, depends_on int[], fed_map text, is_leaf boolean,
+  tasks int, handler_id int, timeout float8, due_at timestamptz
 );
