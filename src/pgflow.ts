@@ -46,11 +46,17 @@ export interface PgFlowOptions {
  * be reached is `DATABASE_UNAVAILABLE`, anything after `stop` is `CLOSED`.
  */
 export interface PgFlow {
-  /** Starts the worker of this process. Idempotent. */
+  /**
+   * Starts the worker of this process. Idempotent; one that failed can be tried again.
+   *
+   * @throws {PgFlowError} `DATABASE_UNAVAILABLE`.
+   */
   start(): Promise<void>;
   /**
-   * Stops claiming, waits up to `grace` seconds (default 10) for handlers, gives the tasks of the rest back;
-   * then ends live runs and the connections that were opened here. Idempotent.
+   * Stops claiming, waits up to `grace` seconds (default 10; `Infinity`: as long as it takes) for handlers, gives the
+   * tasks of the rest back; then ends live runs and the connections that were opened here. Idempotent.
+   *
+   * @throws {PgFlowError} `INVALID_INPUT` for a grace that is none; nothing was stopped then.
    */
   stop(options?: { readonly grace?: number }): Promise<void>;
   /**
