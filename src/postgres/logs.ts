@@ -29,8 +29,8 @@ export interface LogOptions {
 
 const MOST = 1000;
 
-export async function readLogs(store: Store, runId: string, options: LogOptions = {}): Promise<LogEntry[]> {
-  const { step, attempt, limit = MOST, after = 0 } = options;
+export async function readLogs(store: Store, runId: string, options?: LogOptions): Promise<LogEntry[]> {
+  const { step, attempt, limit = MOST, after = 0 } = options ?? {};
   checkWhole('attempt', attempt ?? 1, 1, 2 ** 31 - 1);
   checkWhole('limit', limit, 1, MOST);
   checkWhole('after', after, 0, Number.MAX_SAFE_INTEGER);

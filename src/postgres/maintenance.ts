@@ -1,5 +1,7 @@
 import { PgFlowError } from '../errors.js';
 import { readDuration } from '../flow/duration.js';
+import { quoted } from '../flow/quoted.js';
+import { isSlug } from '../flow/slug.js';
 import type { Database } from './database.js';
 import { quoteIdentifier } from './schema.js';
 
@@ -46,7 +48,7 @@ export class Maintenance {
 
   /** Deletes ended runs in small transactions; `onGone` hears of each batch when it is committed. */
   async prune(options: PruneOptions, onGone: (runIds: readonly string[]) => void): Promise<number> {
-    const seconds = readSeconds(options.olderThan, 'prune({ olderThan })');
+    const seconds = readSeconds(options?.olderThan, 'prune', 'olderThan');
     return this.#deleteAll(options, onGone, (batch) =>
       this.#database.query<{ run_id: string }>(
         `select run_id from ${this.#name}.prune_runs(${this.#name}.now() - make_interval(secs => $1), $2) run_id`,
@@ -57,6 +59,7 @@ export class Maintenance {
 
   /** Deletes a flow with all its runs, in small transactions; null when there is no such flow. */
   async deleteFlow(slug: string, onGone: (runIds: readonly string[]) => void): Promise<number | null> {
+    if (!isSlug(slug)) return null;
     const known = await this.#database.query(`select from ${this.#name}.flows where flow_slug = $1`, [slug]);
     if (known.length === 0) return null;
     const deleteRuns = () =>
@@ -74,7 +77,7 @@ export class Maintenance {
   async readMetrics(failedWithin: number | string = DEFAULT_FAILED_WITHIN): Promise<FlowMetrics[]> {
     const rows = await this.#database.query<MetricsRow>(
       `select * from ${this.#name}.read_metrics(${this.#name}.now() - make_interval(secs => $1))`,
-      [readSeconds(failedWithin, 'metrics({ failedWithin })')],
+      [readSeconds(failedWithin, 'metrics', 'failedWithin')],
     );
     return rows.map((row) => ({
       flowSlug: row.flow_slug,
@@ -93,10 +96,10 @@ export class Maintenance {
     deleteBatch: (batch: number) => Promise<{ run_id: string }[]>,
   ): Promise<number> {
     if (!Number.isInteger(batch) || batch < 1 || batch > MOST_BATCH) {
-      throw new PgFlowError(
-        'INVALID_INPUT',
-        `prune({ batch }) takes a whole number from 1 to ${MOST_BATCH}, not ${String(batch)}.`,
-      );
+      const message = `takes a whole number from 1 to ${MOST_BATCH}, not ${quoted(batch)}`;
+      throw new PgFlowError('INVALID_INPUT', `prune({ batch }) ${message}.`, {
+        data: { issues: [{ path: 'batch', message }] },
+      });
     }
     let deleted = 0;
     while (!signal?.aborted) {
@@ -110,8 +113,8 @@ export class Maintenance {
   }
 }
 
-function readSeconds(value: number | string, name: string): number {
-  return Math.min(readDuration(value, name) / 1000, MOST_SECONDS);
+function readSeconds(value: number | string, caller: string, path: string): number {
+  return Math.min(readDuration(value, `${caller}({ ${path} })`, path) / 1000, MOST_SECONDS);
 }
 
 interface MetricsRow {

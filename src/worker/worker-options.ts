@@ -17,12 +17,11 @@ const MOST_SECONDS = 2_147_483;
  *
  * @throws {PgFlowError} `INVALID_INPUT` for one out of range.
  */
-export function checkWorkerOptions({
-  concurrency = 10,
-  lease = 30,
-  pollInterval = 5,
-}: WorkerOptions): Required<WorkerOptions> {
+export function checkWorkerOptions(options: WorkerOptions): Required<WorkerOptions> {
+  const { concurrency = 10, lease = 30, pollInterval = 5 } = options;
   const wrong =
+    (typeof options !== 'object' &&
+      'worker must be false, or an object: { concurrency, lease, pollInterval }') ||
     (!(Number.isInteger(concurrency) && concurrency >= 1) &&
       'concurrency must be a whole number, 1 or more') ||
     (!(lease > 0 && lease <= MOST_SECONDS) &&
