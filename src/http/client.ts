@@ -59,6 +59,7 @@ export interface ListQuery {
  *   included, so that tokens may expire
  * - `fetch`: instead of the global one
  *
+ * @throws {PgFlowError} `INVALID_DEFINITION` without a `url`.
  * @example
  * const client = createClient({ url: '/pgflow', headers: async () => ({ authorization: `Bearer ${await token()}` }) });
  * const run = await client.startFlow<typeof processOrder>('process_order', { orderId: '123' });
@@ -66,6 +67,12 @@ export interface ListQuery {
  * const stop = store.subscribe(() => draw(store.getSnapshot()));
  */
 export function createClient(options: ClientOptions): PgFlowClient {
+  if (typeof options?.url !== 'string') {
+    throw new PgFlowError(
+      'INVALID_DEFINITION',
+      'createClient needs `url`: where the handler is, such as "/pgflow".',
+    );
+  }
   const stores = new RunStores((runId, since, signal) => openStream(options, runId, since, signal));
   const post = (path: string, body: object) => call(options, path, body);
   return {

@@ -1,4 +1,5 @@
-import { expect, onTestFinished, test } from 'vitest';
+import { PGlite } from '@electric-sql/pglite';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createPgFlow, defineJob } from '../../src/index.js';
 import { gate } from '../../src/testing/gate.js';
 import { createTestDatabase, describeEachDatabase } from '../harness/databases.js';
@@ -83,4 +84,23 @@ describeEachDatabase('start and stop', (kind) => {
     expect(new Set(await Promise.all(asked.map(codeOf)))).toEqual(new Set(['CLOSED']));
     expect((await pgflow.health()).worker).toBe('stopped');
   });
+});
+
+test('a PGlite that was closed under it is a database that is away, and stop ends all the same', async () => {
+  // Its worker says that it cannot claim.
+  const said = vi.spyOn(console, 'error').mockImplementation(() => {});
+  onTestFinished(() => said.mockRestore());
+  const database = new PGlite();
+  const job = defineJob({ slug: 'job' }, () => null);
+  const pgflow = await createPgFlow({ database, jobs: [job] });
+  await pgflow.start();
+  const live = await pgflow.track((await pgflow.enqueue(job, null)).runId);
+  await live.waitFor('completed');
+  await database.close();
+
+  expect(await codeOf(pgflow.getRun(live.runId))).toBe('DATABASE_UNAVAILABLE');
+  expect(await codeOf(pgflow.enqueue(job, null))).toBe('DATABASE_UNAVAILABLE');
+  expect((await pgflow.health()).database).toBe('unavailable');
+  await pgflow.stop();
+  expect(live.ended?.code).toBe('CLOSED');
 });
