@@ -1,7 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { Announcer } from './announcer.js';
 import { PgFlowError } from './errors.js';
-import { quoted } from './flow/quoted.js';
 import type { LiveRun } from './live/live-run.js';
 import type { LiveRuns } from './live/live-runs.js';
 import { RunLists } from './live/run-lists.js';
@@ -34,7 +33,7 @@ import type { RunList } from './run/run-list.js';
 import { Telemetry } from './telemetry/telemetry.js';
 import type { Handler } from './worker/execution.js';
 import { Worker, type WorkerPorts } from './worker/worker.js';
-import type { WorkerOptions } from './worker/worker-options.js';
+import { checkGrace, type WorkerOptions } from './worker/worker-options.js';
 
 /** Modes: `created → started → stopped`; it can be stopped without having been started. */
 export class Runtime implements PgFlow {
@@ -290,15 +289,6 @@ export class Runtime implements PgFlow {
     await this.#buses.close();
     await this.#database.close();
   }
-}
-
-/** Seconds, Infinity too. */
-function checkGrace(grace: number | undefined = 10): number {
-  if (typeof grace === 'number' && grace >= 0) return grace;
-  const message = `takes a number of seconds, 0 or more, or Infinity, not ${quoted(grace)}`;
-  throw new PgFlowError('INVALID_INPUT', `stop({ grace }) ${message}. Nothing was stopped.`, {
-    data: { issues: [{ path: 'grace', message }] },
-  });
 }
 
 function report(message: string, error: unknown): void {

@@ -12,6 +12,7 @@ export interface Watchable {
   onEnd(fn: (error: PgFlowError) => void): () => void;
 }
 
+/** How long `waitFor` waits. Without either: until the run gets there, or no longer can. */
 export interface WaitOptions {
   /** Seconds to wait at most. Default: no limit. */
   readonly timeout?: number;

@@ -8,9 +8,11 @@ import type { RunFilter, RunList, RunPage } from '../run/run-list.js';
 import { whyNoTag } from '../run/tags.js';
 import type { RunPlace, Store } from './store.js';
 
+/** Which runs a list is of. What is left out matches all; given together, all of it must fit. */
 export interface TrackRunsOptions {
   /** Only runs of this flow. */
   readonly flow?: string;
+  /** Only runs that have this status now. */
   readonly status?: RunStatus;
   /** Only runs that were started with this tag. */
   readonly tag?: string;
@@ -18,8 +20,9 @@ export interface TrackRunsOptions {
   readonly limit?: number;
 }
 
+/** Which runs a list is of, and which page of it. */
 export interface ListOptions extends TrackRunsOptions {
-  /** Where the last list ended. */
+  /** Where the last list ended, as it said. Default, null too: from the newest on. */
   readonly cursor?: string | null;
 }
 

@@ -16,6 +16,7 @@ export interface LogEntry {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
+/** Which entries of a run. Given together, all of it must fit. */
 export interface LogOptions {
   /** Only of this step, by slug. */
   readonly step?: string;

@@ -5,6 +5,7 @@ import { isSlug } from '../flow/slug.js';
 import type { Database } from './database.js';
 import { quoteIdentifier } from './schema.js';
 
+/** What goes, and how. */
 export interface PruneOptions {
   /** Runs that ended longer ago than this go: seconds, or a text such as `'30d'` or `'12h'`. */
   readonly olderThan: number | string;
@@ -16,6 +17,7 @@ export interface PruneOptions {
   readonly onProgress?: (pruned: number) => void;
 }
 
+/** How one flow or job fares, in all processes. */
 export interface FlowMetrics {
   readonly flowSlug: string;
   /** Tasks that wait for a worker. */

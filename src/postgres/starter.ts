@@ -16,6 +16,7 @@ import type { StartRequest, Store } from './store.js';
 import { type Capacity, countTasks } from './task-store.js';
 import { queryIn, type Tx } from './user-transaction.js';
 
+/** When a run begins, under which id and tags, and in whose transaction. All can be left out. */
 export interface StartOptions {
   /** The run's id, any UUID: the same id again gives the same run. Default: a new v7. */
   readonly runId?: string;

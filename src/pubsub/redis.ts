@@ -4,6 +4,7 @@ import { callWatcher } from '../run/call-watcher.js';
 import type { PubSub } from './pubsub.js';
 import { type ConnectionMode, RedisConnection } from './redis-connection.js';
 
+/** What travels over Redis, and under which names. */
 export interface RedisPubSubOptions {
   /** `inline` (default): changes travel whole. `hint`: only which run moved, for a Redis that others share. */
   readonly payload?: 'inline' | 'hint';

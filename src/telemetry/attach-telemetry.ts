@@ -4,6 +4,7 @@ import { callWatcher } from '../run/call-watcher.js';
 import { CHANNELS } from './channels.js';
 import type { TelemetryEvents } from './events.js';
 
+/** A function for each event that is wanted, by the name of its channel. */
 export type TelemetryListeners = {
   readonly [Name in keyof TelemetryEvents]?: (event: TelemetryEvents[Name]) => void;
 };

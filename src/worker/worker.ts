@@ -106,7 +106,10 @@ export class Worker {
   async start(): Promise<void> {
     if (this.#mode !== 'idle') return;
     this.#enter('starting');
-    const workerId = await this.#register();
+    const workerId = await this.#lease.register().catch((error) => {
+      this.#enter('idle');
+      throw error;
+    });
     this.#enter('running');
     this.#startedAt = performance.now();
     this.#ports.telemetry.workerStarted({ workerId, concurrency: this.#options.concurrency });
@@ -155,15 +158,6 @@ export class Worker {
 
   #enter(mode: Mode): void {
     this.#mode = mode;
-  }
-
-  async #register(): Promise<number> {
-    try {
-      return await this.#lease.register();
-    } catch (error) {
-      this.#enter('idle');
-      throw error;
-    }
   }
 
   #createLease(): Lease {
