@@ -1,6 +1,7 @@
 import { PgFlowError } from './errors.js';
 import { assertRunnable } from './flow/assert-runnable.js';
 import type { AnyFlow } from './flow/flow.js';
+import { quoted } from './flow/quoted.js';
 import type { PgFlow, PgFlowOptions } from './pgflow.js';
 import { checkSchema, migrate } from './postgres/migrate.js';
 import { openDatabase } from './postgres/open-database.js';
@@ -8,8 +9,10 @@ import { registrationOf } from './postgres/registration.js';
 import { checkSchemaName } from './postgres/schema.js';
 import type { Registered } from './postgres/starter.js';
 import { Store } from './postgres/store.js';
+import { checkPubSub } from './pubsub/buses.js';
 import { Runtime } from './runtime.js';
 import { type Handler, handlersOf } from './worker/execution.js';
+import { checkWorkerOptions } from './worker/worker-options.js';
 
 export {
   type InputIssue,
@@ -62,13 +65,14 @@ export type { WorkerOptions } from './worker/worker-options.js';
  * Opens the database, brings its schema up to date, registers the flows, and wires worker, pubsub and live runs.
  * Nothing is executed before `start()`.
  *
- * @throws {PgFlowError} `INVALID_DEFINITION`, `DATABASE_UNAVAILABLE`, `DATABASE_LOCKED`, `SCHEMA_FOREIGN`,
- *   `SCHEMA_OUTDATED`. What was opened is closed again.
+ * @throws {PgFlowError} `INVALID_DEFINITION`, `INVALID_INPUT`, `DATABASE_UNAVAILABLE`, `DATABASE_LOCKED`, `SCHEMA_FOREIGN`,
+ *   `SCHEMA_OUTDATED`, `SCHEMA_IN_USE`. What was opened is closed again.
  * @example
  * const pgflow = await createPgFlow({ database: process.env.DATABASE_URL, flows: [processOrder] });
  * await pgflow.start();
  */
-export async function createPgFlow(options: PgFlowOptions = {}): Promise<PgFlow> {
+export async function createPgFlow(given?: PgFlowOptions): Promise<PgFlow> {
+  const options = checkOptions(given ?? {});
   const definitions = collectDefinitions(options);
   const schema = checkSchemaName(options.schema ?? 'pgflow');
   const database = await openDatabase(options.database);
@@ -87,6 +91,17 @@ export async function createPgFlow(options: PgFlowOptions = {}): Promise<PgFlow>
     await database.close().catch(() => {});
     throw error;
   }
+}
+
+/** What can be told without a database. null is none given. */
+function checkOptions(given: PgFlowOptions): PgFlowOptions {
+  if (typeof given !== 'object') {
+    throw new PgFlowError('INVALID_INPUT', `createPgFlow takes an object of options, not ${quoted(given)}.`, {
+      data: { issues: [{ path: '', message: 'Expected an object' }] },
+    });
+  }
+  const worker = given.worker === false ? false : checkWorkerOptions(given.worker ?? {});
+  return { ...given, pubsub: checkPubSub(given.pubsub), worker };
 }
 
 function collectDefinitions({ flows = [], jobs = [] }: PgFlowOptions): Map<string, AnyFlow> {

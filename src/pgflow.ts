@@ -17,6 +17,7 @@ import type { ClaimLatency } from './worker/claim-latency.js';
 import type { WorkerLoad } from './worker/worker.js';
 import type { WorkerOptions } from './worker/worker-options.js';
 
+/** What `pgflow.metrics()` tells: of the whole installation by flow, of this process its worker. */
 export interface Metrics {
   /** One for each flow and job that some process has registered, by slug. */
   readonly flows: FlowMetrics[];
@@ -26,6 +27,7 @@ export interface Metrics {
   readonly worker: WorkerLoad | null;
 }
 
+/** What `createPgFlow` takes. All can be left out. */
 export interface PgFlowOptions {
   /** Where everything is stored. Default: the embedded PGlite in `.pgflow/`. */
   readonly database?: DatabaseOption;
@@ -35,7 +37,9 @@ export interface PgFlowOptions {
   readonly migrate?: boolean;
   /** How changes reach other processes. Default: `postgresPubSub()` on a server, `memoryPubSub()` on PGlite. */
   readonly pubsub?: PubSub | PostgresPubSub;
+  /** The flows that this process starts by their definitions, and whose steps its worker executes. Default none. */
   readonly flows?: readonly AnyFlow[];
+  /** The same for jobs. Flows and jobs share their slugs. Default none. */
   readonly jobs?: readonly AnyFlow[];
   /** false: this process only starts and watches. Default `{ concurrency: 10, lease: 30, pollInterval: 5 }`. */
   readonly worker?: WorkerOptions | false;
@@ -46,11 +50,17 @@ export interface PgFlowOptions {
  * be reached is `DATABASE_UNAVAILABLE`, anything after `stop` is `CLOSED`.
  */
 export interface PgFlow {
-  /** Starts the worker of this process. Idempotent. */
+  /**
+   * Starts the worker of this process. Idempotent; one that failed can be tried again.
+   *
+   * @throws {PgFlowError} `DATABASE_UNAVAILABLE`.
+   */
   start(): Promise<void>;
   /**
-   * Stops claiming, waits up to `grace` seconds (default 10) for handlers, gives the tasks of the rest back;
-   * then ends live runs and the connections that were opened here. Idempotent.
+   * Stops claiming, waits up to `grace` seconds (default 10; `Infinity`: as long as it takes) for handlers, gives the
+   * tasks of the rest back; then ends live runs and the connections that were opened here. Idempotent.
+   *
+   * @throws {PgFlowError} `INVALID_INPUT` for a grace that is none; nothing was stopped then.
    */
   stop(options?: { readonly grace?: number }): Promise<void>;
   /**
@@ -101,9 +111,21 @@ export interface PgFlow {
    * @throws {PgFlowError} `RUN_NOT_FOUND`, `INVALID_RUN_ID`.
    */
   explain(runId: string): Promise<Explanation>;
-  /** The run as it is now; null when there is none with that id. */
+  /**
+   * The run as it is now; null when there is none with that id.
+   *
+   * @throws {PgFlowError} `INVALID_RUN_ID`.
+   */
   getRun<F extends AnyFlow = any>(runId: string): Promise<Run<F> | null>;
-  /** The runs that match, newest first, in pages. */
+  /**
+   * The runs that match, newest first, in pages: 50, or `limit` up to 500. `cursor` gives the next page, null says that
+   * there is none.
+   *
+   * @throws {PgFlowError} `INVALID_INPUT` for a status, tag, limit or cursor that is none.
+   * @example
+   * const first = await pgflow.listRuns({ flow: 'process_order', status: 'failed', limit: 20 });
+   * const next = await pgflow.listRuns({ flow: 'process_order', status: 'failed', limit: 20, cursor: first.cursor });
+   */
   listRuns(options?: ListOptions): Promise<RunList>;
   /**
    * What the handlers of a run logged, in the order in which it was stored; empty when there is no run with that id. All
@@ -119,6 +141,10 @@ export interface PgFlow {
    * A live view of a run: close it when you are done.
    *
    * @throws {PgFlowError} `RUN_NOT_FOUND`, `INVALID_RUN_ID`.
+   * @example
+   * const live = await pgflow.track<typeof processOrder>(runId);
+   * const run = await live.waitFor('completed', { timeout: 30 });
+   * live.close();
    */
   track<F extends AnyFlow = any>(runId: string): Promise<LiveRun<F>>;
   /**

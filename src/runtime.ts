@@ -33,7 +33,7 @@ import type { RunList } from './run/run-list.js';
 import { Telemetry } from './telemetry/telemetry.js';
 import type { Handler } from './worker/execution.js';
 import { Worker, type WorkerPorts } from './worker/worker.js';
-import type { WorkerOptions } from './worker/worker-options.js';
+import { checkGrace, type WorkerOptions } from './worker/worker-options.js';
 
 /** Modes: `created → started → stopped`; it can be stopped without having been started. */
 export class Runtime implements PgFlow {
@@ -106,11 +106,15 @@ export class Runtime implements PgFlow {
   async start(): Promise<void> {
     this.#refuseStopped();
     this.#enter('started');
-    this.#starting ??= this.#startWorker();
+    this.#starting ??= this.#startWorker().catch((error) => {
+      this.#starting = undefined;
+      throw error;
+    });
     return this.#starting;
   }
 
-  stop({ grace = 10 }: { grace?: number } = {}): Promise<void> {
+  async stop(options?: { readonly grace?: number }): Promise<void> {
+    const grace = checkGrace(options?.grace);
     this.#enter('stopped');
     this.#stopping ??= this.#end(grace);
     return this.#stopping;
@@ -161,18 +165,19 @@ export class Runtime implements PgFlow {
 
   async cancelRun(
     runId: string,
-    { reason }: { reason?: string } = {},
+    options?: { readonly reason?: string },
   ): Promise<{ cancelled: boolean; run: Run }> {
-    const id = checkRunId(runId);
     this.#refuseStopped();
+    const id = checkRunId(runId);
+    const reason = options?.reason;
     const { changes } = await this.#store.cancelRun(id, reason === undefined ? null : errorText(reason));
     this.#announcer.changed(changes);
     return { cancelled: changes.length > 0, run: await this.#findRun(id) };
   }
 
   async retryRun(runId: string): Promise<Run> {
-    const id = checkRunId(runId);
     this.#refuseStopped();
+    const id = checkRunId(runId);
     const { changes, ready } = await this.#store.retryRun(id, uuidv7());
     const run = applyChange(null, changes[0]!).run as Run;
     this.#telemetry.runStarted(run);
@@ -182,6 +187,7 @@ export class Runtime implements PgFlow {
   }
 
   async explain(runId: string): Promise<Explanation> {
+    this.#refuseStopped();
     const run = await this.#findRun(checkRunId(runId));
     return explainRun(this.#store, run);
   }
@@ -202,10 +208,10 @@ export class Runtime implements PgFlow {
     });
   }
 
-  async metrics({ failedWithin }: { failedWithin?: number | string } = {}): Promise<Metrics> {
+  async metrics(options?: { readonly failedWithin?: number | string }): Promise<Metrics> {
     this.#refuseStopped();
     return {
-      flows: await this.#maintenance.readMetrics(failedWithin),
+      flows: await this.#maintenance.readMetrics(options?.failedWithin),
       claimLatency: this.#worker?.claimLatency ?? null,
       worker: this.#worker?.load ?? null,
     };
@@ -258,12 +264,20 @@ export class Runtime implements PgFlow {
   async #startWorker(): Promise<void> {
     const worker = this.#worker;
     if (!worker) return;
-    await this.#buses.notifications.subscribe(this.#topics.wake, () => worker.wake());
-    await this.#buses.notifications.subscribe(this.#topics.runs, (message) => {
-      const { runId } = (message ?? {}) as { runId?: unknown };
-      if (isRunId(runId)) worker.abandon(runId);
-    });
-    await worker.start();
+    const { notifications } = this.#buses;
+    const stops = [
+      await notifications.subscribe(this.#topics.wake, () => worker.wake()),
+      await notifications.subscribe(this.#topics.runs, (message) => {
+        const { runId } = (message ?? {}) as { runId?: unknown };
+        if (isRunId(runId)) worker.abandon(runId);
+      }),
+    ];
+    try {
+      await worker.start();
+    } catch (error) {
+      for (const stop of stops) stop();
+      throw error;
+    }
   }
 
   async #end(grace: number): Promise<void> {

@@ -83,7 +83,7 @@ class Progress {
 
 function checkAge(text: string): string {
   try {
-    readDuration(text, '--older-than');
+    readDuration(text, '--older-than', 'olderThan');
     return text;
   } catch {
     throw new InvalidArgumentError('Give a number with its unit: 90s, 15m, 12h or 30d.');

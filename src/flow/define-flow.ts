@@ -35,6 +35,7 @@ import { quoted } from './quoted.js';
 import { checkSchema } from './schema.js';
 import { checkSlug } from './slug.js';
 
+/** What a flow is called and takes, and how its steps are executed that do not say otherwise. */
 export interface FlowOptions<Slug extends string = string, Schema = StandardSchemaV1 | undefined>
   extends AttemptOptions {
   /** 1 to 128 letters, digits and underscores, not beginning with a digit; not `run`. */

@@ -49,6 +49,14 @@ function record(store: RunStore) {
   return { views, stop, states: () => views.map(({ state }) => state) };
 }
 
+describe('making a client', () => {
+  it.each([[undefined], [{}], [{ url: 5 }]])('is refused without a url: %j', (options) => {
+    expect(() => createClient(options as never)).toThrow(
+      expect.objectContaining({ code: 'INVALID_DEFINITION', message: expect.stringContaining('url') }),
+    );
+  });
+});
+
 describe('watching a run', () => {
   it('goes from loading through every state to settled, and then asks no more', async () => {
     const { pgflow, client, requests } = setUp();

@@ -9,6 +9,7 @@ import type { RunStore } from './run-view.js';
 export type { ClientHeaders } from './http-call.js';
 export type { RunStore, RunView } from './run-view.js';
 
+/** Where the handler is, and how it is asked. */
 export interface ClientOptions extends HttpOptions {
   /** Where the handler is, its base path included: `/pgflow`, or `https://api.example.com/pgflow`. */
   readonly url: string;
@@ -29,6 +30,7 @@ export interface PgFlowClient {
   getRun<F extends AnyFlow = any>(runId: string): Promise<Run<F> | null>;
   /** Newest first; 50, or `limit` up to 500. Pass the `cursor` of one page to get the next; null: that was the last. */
   listRuns(query?: ListQuery): Promise<{ runs: Run[]; cursor: string | null }>;
+  /** `cancelled` is false when it had ended already; the run is then as it was. `reason` is kept with it. */
   cancelRun<F extends AnyFlow = any>(
     runId: string,
     options?: { reason?: string },
@@ -42,6 +44,7 @@ export interface PgFlowClient {
   watch<F extends AnyFlow = any>(runId: string): RunStore<F>;
 }
 
+/** Which runs a list is of; what is left out matches all. */
 export interface ListQuery {
   readonly flow?: string;
   readonly status?: RunStatus;
@@ -59,6 +62,7 @@ export interface ListQuery {
  *   included, so that tokens may expire
  * - `fetch`: instead of the global one
  *
+ * @throws {PgFlowError} `INVALID_DEFINITION` without a `url`.
  * @example
  * const client = createClient({ url: '/pgflow', headers: async () => ({ authorization: `Bearer ${await token()}` }) });
  * const run = await client.startFlow<typeof processOrder>('process_order', { orderId: '123' });
@@ -66,6 +70,12 @@ export interface ListQuery {
  * const stop = store.subscribe(() => draw(store.getSnapshot()));
  */
 export function createClient(options: ClientOptions): PgFlowClient {
+  if (typeof options?.url !== 'string') {
+    throw new PgFlowError(
+      'INVALID_DEFINITION',
+      'createClient needs `url`: where the handler is, such as "/pgflow".',
+    );
+  }
   const stores = new RunStores((runId, since, signal) => openStream(options, runId, since, signal));
   const post = (path: string, body: object) => call(options, path, body);
   return {

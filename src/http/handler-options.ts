@@ -14,6 +14,7 @@ export interface HandlerPgFlow {
   retryRun?(runId: string): Promise<Run>;
 }
 
+/** Which runs `GET /runs` lists: the options of `listRuns`, checked. */
 export interface RunQuery {
   readonly flow?: string;
   readonly status?: RunStatus;
@@ -29,7 +30,9 @@ export interface LogQuery {
   readonly after?: number;
 }
 
+/** What `createHandler` takes. Only `pgflow` and `authorize` must be given. */
 export interface HandlerOptions {
+  /** As `createPgFlow` made it; nothing of it is ended by the handler. */
   readonly pgflow: HandlerPgFlow;
   /** Who may do what. Required: `() => true` lets everybody in. */
   readonly authorize: Authorize;

@@ -34,10 +34,17 @@ describe('making a handler', () => {
     expect(make).toThrow(expect.objectContaining({ code: 'INVALID_DEFINITION' }));
   });
 
-  it('is refused for a base path that is none', () => {
-    const make = () =>
-      createHandler({ pgflow: new ScriptedPgFlow(), authorize: () => true, basePath: 'api' });
-    expect(make).toThrow(expect.objectContaining({ code: 'INVALID_DEFINITION' }));
+  it.each(['api', 5, null])('is refused for a base path that is none: %j', (basePath) => {
+    const options = { pgflow: new ScriptedPgFlow(), authorize: () => true, basePath };
+    expect(() => createHandler(options as never)).toThrow(
+      expect.objectContaining({ code: 'INVALID_DEFINITION', message: expect.stringContaining('basePath') }),
+    );
+  });
+
+  it.each([[undefined], [{}], [{ pgflow: null }]])('is refused without a pgflow: %j', (options) => {
+    expect(() => createHandler((options && { authorize: () => true, ...options }) as never)).toThrow(
+      expect.objectContaining({ code: 'INVALID_DEFINITION' }),
+    );
   });
 
   it.each(['', '/', '/api/flows', '/pgflow/'])('answers under the base path %j', async (basePath) => {
@@ -423,6 +430,20 @@ describe('other paths and methods', () => {
 });
 
 describe('errors', () => {
+  it('an onError that throws changes no answer', async () => {
+    const reported = vi.spyOn(console, 'error').mockImplementation(() => {});
+    const { send, pgflow } = setUp({
+      onError: () => {
+        throw new Error('mine');
+      },
+    });
+    pgflow.getRun = () => Promise.reject(new Error('ours'));
+    const { status, body } = await send(`/runs/${RUN_ID}`);
+    expect([status, body.error.code]).toEqual([500, 'INTERNAL']);
+    expect(reported).toHaveBeenCalledOnce();
+    reported.mockRestore();
+  });
+
   it.each<[PgFlowErrorCode, number]>([
     ['INVALID_INPUT', 400],
     ['NOT_STORABLE', 400],

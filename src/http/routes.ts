@@ -1,5 +1,6 @@
 import { Hono } from 'hono/tiny';
 import { PgFlowError } from '../errors.js';
+import { callWatcher } from '../run/call-watcher.js';
 import { encodeRun } from '../run/codec.js';
 import type { Run } from '../run/run.js';
 import { checkRunId } from '../run/run-id.js';
@@ -49,7 +50,7 @@ export class Routes {
   }
 
   report(error: unknown): void {
-    (this.#options.onError ?? console.error)(error);
+    callWatcher(this.#options.onError ?? console.error, error);
   }
 
   async #start(request: Request, flowSlug: string): Promise<Response> {

@@ -524,6 +524,16 @@ describe('before init', () => {
   });
 });
 
+it('init without a pgflow: everything says NOT_INITIALIZED', async () => {
+  for (const options of [undefined, {}, { pgflow: null }]) {
+    expect(LiveClient.init(socket, options as never)).toBe(socket);
+    expect(socket.assigns.flowRun).toBeNull();
+    const error = { ok: false, error: { code: 'NOT_INITIALIZED' }, socket };
+    expect(await LiveClient.startFlow(socket, 'scripted', {})).toMatchObject(error);
+    expect(await LiveClient.subscribe(socket, SCRIPTED_RUN_ID)).toMatchObject(error);
+  }
+});
+
 describe('isMessage', () => {
   it('knows its own', () => {
     expect(LiveClient.isMessage({ type: 'pgflow', runId: SCRIPTED_RUN_ID, seq: 1 })).toBe(true);

@@ -62,10 +62,8 @@ const DEFAULT_KEY = 'flowRun';
  * Prepares a key: assigns null and drops what it held. Safe in both mounts. Call it for each key; the others
  * stay as they are. Where the socket has `onClose`, `dispose` is called by itself.
  */
-function init<S extends LiveSocket>(
-  socket: S,
-  { pgflow, as = DEFAULT_KEY }: LiveKey & { pgflow: LivePgFlow },
-): S {
+function init<S extends LiveSocket>(socket: S, given: LiveKey & { readonly pgflow: LivePgFlow }): S {
+  const { pgflow, as = DEFAULT_KEY } = given ?? {};
   const state = SocketState.init(socket, as, pgflow);
   state.key(as).drop();
   return state.assign(socket, { [as]: null });
@@ -110,11 +108,11 @@ async function subscribe<S extends LiveSocket>(
 ): Promise<LiveResult<S>> {
   const { as = DEFAULT_KEY } = given ?? {};
   const state = SocketState.of(socket);
-  if (state === undefined) return { ok: false, error: notInitialized(), socket };
+  const pgflow = state?.pgflowOf(as);
+  if (state === undefined || pgflow === undefined) return { ok: false, error: notInitialized(), socket };
   const key = state.key(as);
   const asked = key.ask();
   try {
-    const pgflow = state.pgflowOf(as);
     const found = socket.connected === false ? await load(pgflow, runId) : await follow(pgflow, runId);
     return show(state, socket, as, asked, found);
   } catch (thrown) {
@@ -167,10 +165,10 @@ async function start<S extends LiveSocket>(
   startRun: (pgflow: LivePgFlow) => Promise<Run>,
 ): Promise<LiveResult<S>> {
   const state = SocketState.of(socket);
-  if (state === undefined) return { ok: false, error: notInitialized(), socket };
+  const pgflow = state?.pgflowOf(as);
+  if (state === undefined || pgflow === undefined) return { ok: false, error: notInitialized(), socket };
   const asked = state.key(as).ask();
   try {
-    const pgflow = state.pgflowOf(as);
     const run = await startRun(pgflow);
     const found =
       socket.connected === false || !state.isOpen ? { run, live: null } : await followStarted(pgflow, run);

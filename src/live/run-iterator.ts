@@ -7,7 +7,8 @@ const DONE: Result = { done: true, value: undefined };
 
 /**
  * Gives the current run first, then the newest each time it is asked: what came and went between two
- * questions is left out. Ends after a terminal run, and when the live run is closed or gone.
+ * questions is left out. Ends after a terminal run, and when the live run is closed or gone; a run that had ended before
+ * that is given first.
  *
  * Modes: `fresh` (nothing subscribed yet) → `open` → `done`.
  */
@@ -46,19 +47,21 @@ export class RunIterator implements AsyncIterableIterator<Run, undefined> {
 
   #giveNews(): void {
     const run = this.#live.getSnapshot();
-    if (this.#live.ended === null && run === this.#given) return;
-    if (this.#live.ended === null) {
+    const isFinal = isTerminalRun(run.status);
+    const isOver = isFinal || this.#live.ended !== null;
+    // What has ended stays as it is; of anything else a closed handle does not know any more.
+    if (run !== this.#given && (isFinal || !isOver)) {
       this.#given = run;
       this.#asking.shift()!({ done: false, value: run });
     }
-    if (this.#live.ended !== null || isTerminalRun(run.status)) this.#enter('done');
+    if (isOver) this.#enter('done');
   }
 
   #enter(mode: 'open' | 'done'): void {
     if (this.#mode === 'done') return;
     this.#mode = mode;
     if (mode === 'open') {
-      this.#stops = [this.#live.subscribe(() => this.#answer()), this.#live.onEnd(() => this.#enter('done'))];
+      this.#stops = [this.#live.subscribe(() => this.#answer()), this.#live.onEnd(() => this.#answer())];
       return;
     }
     for (const stop of this.#stops.splice(0)) stop();

@@ -34,13 +34,13 @@ export class SocketState {
   #mode: 'open' | 'disposed' = 'open';
   readonly #keys = new Map<string, SocketKey>();
   readonly #pgflows = new Map<string, LivePgFlow>();
-  #pgflow: LivePgFlow;
+  /** The last that was given; undefined when none ever was. */
+  #pgflow: LivePgFlow | undefined;
   /** The newest that is known, where `assign` returns new ones. */
   #socket: LiveSocket;
   readonly #stopOnClose: unknown;
 
-  private constructor(socket: LiveSocket, pgflow: LivePgFlow) {
-    this.#pgflow = pgflow;
+  private constructor(socket: LiveSocket) {
     this.#socket = socket;
     SocketState.#states.set(socket, this);
     this.#stopOnClose = quietly(() => socket.onClose?.(() => this.dispose()));
@@ -52,8 +52,9 @@ export class SocketState {
     return state?.isOpen ? state : undefined;
   }
 
-  static init(socket: LiveSocket, as: string, pgflow: LivePgFlow): SocketState {
-    const state = SocketState.of(socket) ?? new SocketState(socket, pgflow);
+  static init(socket: LiveSocket, as: string, pgflow: LivePgFlow | null | undefined): SocketState {
+    const state = SocketState.of(socket) ?? new SocketState(socket);
+    if (!pgflow) return state;
     state.#pgflow = pgflow;
     state.#pgflows.set(as, pgflow);
     return state;
@@ -64,7 +65,7 @@ export class SocketState {
   }
 
   /** The pgflow that the key was initialised with; a key that was not takes the last one. */
-  pgflowOf(as: string): LivePgFlow {
+  pgflowOf(as: string): LivePgFlow | undefined {
     return this.#pgflows.get(as) ?? this.#pgflow;
   }
 

@@ -12,6 +12,7 @@ export interface Watchable {
   onEnd(fn: (error: PgFlowError) => void): () => void;
 }
 
+/** How long `waitFor` waits. Without either: until the run gets there, or no longer can. */
 export interface WaitOptions {
   /** Seconds to wait at most. Default: no limit. */
   readonly timeout?: number;
@@ -27,11 +28,11 @@ const LONGEST_TIMEOUT = 2_147_483;
 export async function waitForStatus(
   live: Watchable,
   status: RunStatus | readonly RunStatus[],
-  options: WaitOptions = {},
+  options?: WaitOptions,
 ): Promise<Run> {
   const wanted = checkStatuses(status);
-  const timeout = checkTimeout(options.timeout);
-  const { signal } = options;
+  const timeout = checkTimeout(options?.timeout);
+  const signal = checkSignal(options?.signal);
   if (signal?.aborted) throw aborted(live, wanted, signal);
   return new Promise<Run>((resolve, reject) => {
     const stops: (() => void)[] = [];
@@ -75,11 +76,19 @@ function checkStatuses(status: unknown): ReadonlySet<string> {
   );
 }
 
-function checkTimeout(timeout: number | undefined): number | null {
-  if (timeout === undefined || timeout === Number.POSITIVE_INFINITY) return null;
+function checkTimeout(timeout: number | undefined | null): number | null {
+  if (timeout == null || timeout === Number.POSITIVE_INFINITY) return null;
   if (typeof timeout === 'number' && timeout >= 0 && timeout <= LONGEST_TIMEOUT) return timeout;
   const limits = `takes a timeout from 0 to ${LONGEST_TIMEOUT} seconds, not ${quoted(timeout)}. Leave it out to wait without limit.`;
   throw invalid('timeout', limits);
+}
+
+/** Any that behaves as one: a page in a frame, or a polyfill, has a class of its own. */
+function checkSignal(signal: AbortSignal | undefined | null): AbortSignal | undefined {
+  if (signal == null) return undefined;
+  if (typeof signal.aborted === 'boolean' && typeof signal.addEventListener === 'function') return signal;
+  const message = `takes an AbortSignal, not ${quoted(signal)}. Of an AbortController pass controller.signal.`;
+  throw invalid('signal', message);
 }
 
 function invalid(path: string, message: string): PgFlowError {

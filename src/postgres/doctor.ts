@@ -6,9 +6,11 @@ import { checkInstalled, checkObjects } from './doctor-schema.js';
 import { type Finding, failure, fine } from './finding.js';
 import { checkListen } from './listen-test.js';
 
+/** What the doctor found. */
 export interface Diagnosis {
   /** False when a finding is an error. */
   readonly ok: boolean;
+  /** One or more for each thing looked at, those that are well too. */
   readonly findings: readonly Finding[];
 }
 

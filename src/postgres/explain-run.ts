@@ -20,6 +20,7 @@ export interface StepWait {
   readonly message: string;
 }
 
+/** Why a run has not gone on. */
 export interface Explanation {
   readonly runId: string;
   readonly status: RunStatus;

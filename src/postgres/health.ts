@@ -26,7 +26,7 @@ export interface Health {
 export interface ProcessState {
   readonly isStopped: boolean;
   readonly worker:
-    | { readonly mode: 'idle' | 'running' | 'draining' | 'stopped'; readonly hasLease: boolean }
+    | { readonly mode: Exclude<Health['worker'], 'none'> | 'idle' | 'starting'; readonly hasLease: boolean }
     | undefined;
   readonly listening: boolean;
 }
@@ -59,11 +59,7 @@ export class HealthCheck {
   /** Never rejects. */
   async read({ isStopped, worker, listening }: ProcessState): Promise<Health> {
     const state = isStopped ? this.#unavailable('This pgflow is stopped.') : await this.#readDatabase();
-    const mode = isStopped
-      ? 'stopped'
-      : worker === undefined || worker.mode === 'idle'
-        ? 'none'
-        : worker.mode;
+    const mode = isStopped ? 'stopped' : modeOf(worker);
     const problems = state.problem === null ? [] : [state.problem];
     if (mode === 'draining') problems.push('The worker is draining: it claims nothing more.');
     if (mode === 'running' && !worker?.hasLease) {
@@ -112,6 +108,11 @@ export class HealthCheck {
   #unavailable(problem: string): DatabaseState {
     return { database: 'unavailable', schema: this.#schema, problem };
   }
+}
+
+function modeOf(worker: ProcessState['worker']): Health['worker'] {
+  if (worker === undefined || worker.mode === 'idle' || worker.mode === 'starting') return 'none';
+  return worker.mode;
 }
 
 function messageOf(error: unknown, location: string): string {

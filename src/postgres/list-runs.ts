@@ -1,4 +1,5 @@
 import { PgFlowError } from '../errors.js';
+import { quoted } from '../flow/quoted.js';
 import { isSlug } from '../flow/slug.js';
 import { applyChange } from '../run/apply-change.js';
 import { isRunStatus, type Run, type RunStatus } from '../run/run.js';
@@ -7,9 +8,11 @@ import type { RunFilter, RunList, RunPage } from '../run/run-list.js';
 import { whyNoTag } from '../run/tags.js';
 import type { RunPlace, Store } from './store.js';
 
+/** Which runs a list is of. What is left out matches all; given together, all of it must fit. */
 export interface TrackRunsOptions {
   /** Only runs of this flow. */
   readonly flow?: string;
+  /** Only runs that have this status now. */
   readonly status?: RunStatus;
   /** Only runs that were started with this tag. */
   readonly tag?: string;
@@ -17,8 +20,9 @@ export interface TrackRunsOptions {
   readonly limit?: number;
 }
 
+/** Which runs a list is of, and which page of it. */
 export interface ListOptions extends TrackRunsOptions {
-  /** Where the last list ended. */
+  /** Where the last list ended, as it said. Default, null too: from the newest on. */
   readonly cursor?: string | null;
 }
 
@@ -31,9 +35,10 @@ const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
  *
  * @throws {PgFlowError} `INVALID_INPUT` for a limit, status, tag or cursor that is none.
  */
-export async function listRuns(store: Store, options: ListOptions = {}): Promise<RunList> {
-  const filter = checkFilter('listRuns', options);
-  const before = options.cursor == null ? null : readCursor(options.cursor);
+export async function listRuns(store: Store, options?: ListOptions): Promise<RunList> {
+  const filter = checkFilter('listRuns', options ?? {});
+  const cursor = options?.cursor ?? null;
+  const before = cursor === null ? null : readCursor(cursor);
   if (filter.flow !== undefined && !isSlug(filter.flow)) return { runs: [], cursor: null };
   const changes = await store.listRuns({ ...filter, limit: filter.limit + 1 }, before);
   const runs = changes.slice(0, filter.limit).map((change) => applyChange(null, change).run as Run);
@@ -56,8 +61,8 @@ export function listSource(store: Store) {
 }
 
 /** @throws {PgFlowError} `INVALID_INPUT`, for a flow that is no slug too: nothing would ever come. */
-export function checkTracked(options: TrackRunsOptions = {}): RunFilter {
-  const filter = checkFilter('trackRuns', options);
+export function checkTracked(options?: TrackRunsOptions): RunFilter {
+  const filter = checkFilter('trackRuns', options ?? {});
   if (filter.flow === undefined || isSlug(filter.flow)) return filter;
   throw invalid('trackRuns', 'flow', 'must be the slug of a flow or job');
 }
@@ -68,10 +73,10 @@ function checkFilter(caller: string, options: TrackRunsOptions): RunFilter {
     throw invalid(caller, path, message);
   };
   if (!Number.isInteger(limit) || limit < 1 || limit > MOST) {
-    fail('limit', `must be a whole number from 1 to ${MOST}, not ${String(limit)}`);
+    fail('limit', `must be a whole number from 1 to ${MOST}, not ${quoted(limit)}`);
   }
   if (status !== undefined && !isRunStatus(status)) {
-    fail('status', `must be started, completed, failed or cancelled, not ${String(status)}`);
+    fail('status', `must be started, completed, failed or cancelled, not ${quoted(status)}`);
   }
   const whyNot = tag === undefined ? null : whyNoTag(tag);
   if (whyNot !== null) fail('tag', whyNot);

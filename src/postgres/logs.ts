@@ -16,6 +16,7 @@ export interface LogEntry {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
+/** Which entries of a run. Given together, all of it must fit. */
 export interface LogOptions {
   /** Only of this step, by slug. */
   readonly step?: string;
@@ -29,8 +30,8 @@ export interface LogOptions {
 
 const MOST = 1000;
 
-export async function readLogs(store: Store, runId: string, options: LogOptions = {}): Promise<LogEntry[]> {
-  const { step, attempt, limit = MOST, after = 0 } = options;
+export async function readLogs(store: Store, runId: string, options?: LogOptions): Promise<LogEntry[]> {
+  const { step, attempt, limit = MOST, after = 0 } = options ?? {};
   checkWhole('attempt', attempt ?? 1, 1, 2 ** 31 - 1);
   checkWhole('limit', limit, 1, MOST);
   checkWhole('after', after, 0, Number.MAX_SAFE_INTEGER);

@@ -1,8 +1,11 @@
 import { PgFlowError } from '../errors.js';
 import { readDuration } from '../flow/duration.js';
+import { quoted } from '../flow/quoted.js';
+import { isSlug } from '../flow/slug.js';
 import type { Database } from './database.js';
 import { quoteIdentifier } from './schema.js';
 
+/** What goes, and how. */
 export interface PruneOptions {
   /** Runs that ended longer ago than this go: seconds, or a text such as `'30d'` or `'12h'`. */
   readonly olderThan: number | string;
@@ -14,6 +17,7 @@ export interface PruneOptions {
   readonly onProgress?: (pruned: number) => void;
 }
 
+/** How one flow or job fares, in all processes. */
 export interface FlowMetrics {
   readonly flowSlug: string;
   /** Tasks that wait for a worker. */
@@ -46,7 +50,7 @@ export class Maintenance {
 
   /** Deletes ended runs in small transactions; `onGone` hears of each batch when it is committed. */
   async prune(options: PruneOptions, onGone: (runIds: readonly string[]) => void): Promise<number> {
-    const seconds = readSeconds(options.olderThan, 'prune({ olderThan })');
+    const seconds = readSeconds(options?.olderThan, 'prune', 'olderThan');
     return this.#deleteAll(options, onGone, (batch) =>
       this.#database.query<{ run_id: string }>(
         `select run_id from ${this.#name}.prune_runs(${this.#name}.now() - make_interval(secs => $1), $2) run_id`,
@@ -57,6 +61,7 @@ export class Maintenance {
 
   /** Deletes a flow with all its runs, in small transactions; null when there is no such flow. */
   async deleteFlow(slug: string, onGone: (runIds: readonly string[]) => void): Promise<number | null> {
+    if (!isSlug(slug)) return null;
     const known = await this.#database.query(`select from ${this.#name}.flows where flow_slug = $1`, [slug]);
     if (known.length === 0) return null;
     const deleteRuns = () =>
@@ -74,7 +79,7 @@ export class Maintenance {
   async readMetrics(failedWithin: number | string = DEFAULT_FAILED_WITHIN): Promise<FlowMetrics[]> {
     const rows = await this.#database.query<MetricsRow>(
       `select * from ${this.#name}.read_metrics(${this.#name}.now() - make_interval(secs => $1))`,
-      [readSeconds(failedWithin, 'metrics({ failedWithin })')],
+      [readSeconds(failedWithin, 'metrics', 'failedWithin')],
     );
     return rows.map((row) => ({
       flowSlug: row.flow_slug,
@@ -93,10 +98,10 @@ export class Maintenance {
     deleteBatch: (batch: number) => Promise<{ run_id: string }[]>,
   ): Promise<number> {
     if (!Number.isInteger(batch) || batch < 1 || batch > MOST_BATCH) {
-      throw new PgFlowError(
-        'INVALID_INPUT',
-        `prune({ batch }) takes a whole number from 1 to ${MOST_BATCH}, not ${String(batch)}.`,
-      );
+      const message = `takes a whole number from 1 to ${MOST_BATCH}, not ${quoted(batch)}`;
+      throw new PgFlowError('INVALID_INPUT', `prune({ batch }) ${message}.`, {
+        data: { issues: [{ path: 'batch', message }] },
+      });
     }
     let deleted = 0;
     while (!signal?.aborted) {
@@ -110,8 +115,8 @@ export class Maintenance {
   }
 }
 
-function readSeconds(value: number | string, name: string): number {
-  return Math.min(readDuration(value, name) / 1000, MOST_SECONDS);
+function readSeconds(value: number | string, caller: string, path: string): number {
+  return Math.min(readDuration(value, `${caller}({ ${path} })`, path) / 1000, MOST_SECONDS);
 }
 
 interface MetricsRow {

@@ -1,6 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import { type InputIssue, PgFlowError } from '../errors.js';
 import { type AnyFlow, isRoot } from '../flow/flow.js';
+import { quoted } from '../flow/quoted.js';
 import { isSlug } from '../flow/slug.js';
 import { validateInput } from '../flow/validate-input.js';
 import { applyChange } from '../run/apply-change.js';
@@ -15,6 +16,7 @@ import type { StartRequest, Store } from './store.js';
 import { type Capacity, countTasks } from './task-store.js';
 import { queryIn, type Tx } from './user-transaction.js';
 
+/** When a run begins, under which id and tags, and in whose transaction. All can be left out. */
 export interface StartOptions {
   /** The run's id, any UUID: the same id again gives the same run. Default: a new v7. */
   readonly runId?: string;
@@ -110,9 +112,13 @@ function countRoots(starts: readonly Start[]): number {
 function slugOf(flow: AnyFlow | string): string {
   const slug = typeof flow === 'string' ? flow : flow?.slug;
   if (isSlug(slug)) return slug;
+  const what =
+    typeof slug === 'string'
+      ? `There is no flow ${quoted(slug)}: that is no slug.`
+      : `There is no flow that is ${quoted(flow)}; was an import undefined?`;
   throw new PgFlowError(
     'FLOW_NOT_FOUND',
-    'There is no such flow. Pass the definition that defineFlow or defineJob made, or its slug; was an import undefined?',
+    `${what} Pass the definition that defineFlow or defineJob made, or its slug.`,
   );
 }
 

@@ -1,3 +1,5 @@
+import { PgFlowError } from '../errors.js';
+import { quoted } from '../flow/quoted.js';
 import { memoryPubSub } from './memory.js';
 import { mergePubSub } from './merged.js';
 import { type NotificationChannel, type PostgresPubSub, postgresPubSub } from './postgres.js';
@@ -9,6 +11,28 @@ export interface BusOptions {
   readonly channel: NotificationChannel;
   /** Whether other processes may use the database. */
   readonly isShared: boolean;
+}
+
+/**
+ * The bus that the user gave; undefined for none, null too.
+ *
+ * @throws {PgFlowError} `INVALID_INPUT` for what is no bus.
+ */
+export function checkPubSub(given: unknown): PubSub | PostgresPubSub | undefined {
+  if (given === undefined || given === null) return undefined;
+  const bus = given as PubSub | PostgresPubSub;
+  if (isPostgresPubSub(bus) || METHODS.every((method) => typeof bus[method] === 'function')) return bus;
+  const message = `takes postgresPubSub(), memoryPubSub(), redisPubSub(url), or an object with ${METHODS.join(', ')}, not ${quoted(given)}`;
+  throw new PgFlowError('INVALID_INPUT', `createPgFlow({ pubsub }) ${message}.`, {
+    data: { issues: [{ path: 'pubsub', message }] },
+  });
+}
+
+const METHODS = ['publish', 'subscribe', 'close'] as const;
+
+/** A bus of the user's may have an `open` of its own. */
+function isPostgresPubSub(bus: PubSub | PostgresPubSub): bus is PostgresPubSub {
+  return 'kind' in Object(bus) && (bus as PostgresPubSub).kind === 'postgres';
 }
 
 /**
@@ -24,7 +48,7 @@ export class Buses {
   readonly #stops: (() => void)[] = [];
 
   constructor({ given, channel, isShared }: BusOptions) {
-    const isPostgres = given !== undefined && 'open' in given;
+    const isPostgres = given !== undefined && isPostgresPubSub(given);
     this.notifications = (isPostgres ? given : postgresPubSub()).open(channel);
     this.#isOwn = given === undefined || isPostgres;
     if (isPostgres || (given === undefined && isShared)) this.pubsub = this.notifications;

@@ -155,3 +155,12 @@ test.each([false, true])(
     expect([channel.open.size, vi.getTimerCount()]).toEqual([0, 0]);
   },
 );
+
+test('a payload that is none is refused: a slip must not send what was not to be sent', () => {
+  for (const options of [{ payload: 'hints' }, { payload: true }, 'hint']) {
+    expect(() => postgresPubSub(options as never)).toThrow(
+      expect.objectContaining({ code: 'INVALID_INPUT' }),
+    );
+  }
+  expect(postgresPubSub(null as never).kind).toBe('postgres');
+});

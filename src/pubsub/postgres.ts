@@ -1,5 +1,6 @@
 import { PgFlowError } from '../errors.js';
 import { callWatcher } from '../run/call-watcher.js';
+import { checkPayload } from './bus-options.js';
 import { MOST_ENTRY_BYTES, Outbox } from './outbox.js';
 import type { PubSub } from './pubsub.js';
 
@@ -35,11 +36,13 @@ export interface PostgresPubSub {
  * once, then at most every 10 ms, many messages in one notification over one connection. Subscribers of this process
  * get it without the way round.
  *
+ * @throws {PgFlowError} `INVALID_INPUT` for a payload that is none.
  * @example
  * await createPgFlow({ database: process.env.DATABASE_URL, pubsub: postgresPubSub({ payload: 'hint' }) });
  */
-export function postgresPubSub(options: PostgresPubSubOptions = {}): PostgresPubSub {
-  return { kind: 'postgres', open: (channel) => new NotifyPubSub(channel, options.payload ?? 'inline') };
+export function postgresPubSub(options?: PostgresPubSubOptions): PostgresPubSub {
+  const payload = checkPayload('postgresPubSub()', options);
+  return { kind: 'postgres', open: (channel) => new NotifyPubSub(channel, payload) };
 }
 
 interface Envelope {

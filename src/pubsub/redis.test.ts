@@ -30,6 +30,25 @@ describe('what it takes', () => {
     expect(refused).not.toThrow(/s3cret/);
   });
 
+  test.each([{ payload: 'hints' }, { payload: true }, { prefix: 5 }, 'shop:'])(
+    'not the options %j',
+    (options) => {
+      const [path] = typeof options === 'object' ? Object.keys(options) : [''];
+      expect(() => redisPubSub(NOBODY, options as never)).toThrow(
+        expect.objectContaining({
+          code: 'INVALID_INPUT',
+          data: { issues: [{ path, message: expect.any(String) }] },
+        }),
+      );
+    },
+  );
+
+  test('options that are null or undefined are the defaults', () => {
+    for (const options of [null, { payload: undefined, prefix: null }]) {
+      expect(redisPubSub(NOBODY, options as never).payload).toBe('inline');
+    }
+  });
+
   test('not a cluster', () => {
     const cluster = new Cluster([{ host: '127.0.0.1', port: 1 }], { lazyConnect: true });
     expect(() => redisPubSub(cluster as never)).toThrow(/no cluster/);

@@ -1,9 +1,11 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import { PgFlowError } from '../errors.js';
 import { callWatcher } from '../run/call-watcher.js';
+import { checkPayload, checkPrefix } from './bus-options.js';
 import type { PubSub } from './pubsub.js';
 import { type ConnectionMode, RedisConnection } from './redis-connection.js';
 
+/** What travels over Redis, and under which names. */
 export interface RedisPubSubOptions {
   /** `inline` (default): changes travel whole. `hint`: only which run moved, for a Redis that others share. */
   readonly payload?: 'inline' | 'hint';
@@ -20,14 +22,16 @@ export interface RedisPubSubOptions {
  * for later. A message of more than 512 KiB is refused with `LIMIT_EXCEEDED`: Redis ends subscribers that lag behind by 8 MB.
  *
  * @param redis a `redis://` or `rediss://` URL, or an ioredis instance: its options are taken, it is never used or ended itself.
- * @throws {PgFlowError} `INVALID_INPUT` for anything else, a cluster included: any one node of it will do.
+ * @throws {PgFlowError} `INVALID_INPUT` for a wrong option, and for anything else, a cluster included: any one node of it will do.
  * @example
  * const pgflow = await createPgFlow({ database, pubsub: redisPubSub(process.env.REDIS_URL) });
  */
-export function redisPubSub(redis: string | Redis | undefined, options: RedisPubSubOptions = {}): PubSub {
+export function redisPubSub(redis: string | Redis | undefined, options?: RedisPubSubOptions): PubSub {
   const given = checkRedis(redis);
+  const payload = checkPayload('redisPubSub()', options);
+  const prefix = checkPrefix('redisPubSub()', options?.prefix);
   const keyPrefix = typeof given === 'string' ? '' : given.options.keyPrefix;
-  return new RedisPubSub(given, options.payload ?? 'inline', options.prefix ?? keyPrefix ?? '');
+  return new RedisPubSub(given, payload, prefix ?? keyPrefix ?? '');
 }
 
 /** Redis ends a subscriber that lags behind by 8 MB for a minute, or by 32 MB. */
@@ -214,11 +218,12 @@ function checkRedis(redis: unknown): string | Redis {
     return redis as Redis;
   }
   const got = typeof redis === 'object' && redis !== null ? redis.constructor?.name : typeof redis;
-  throw new PgFlowError(
-    'INVALID_INPUT',
-    'redisPubSub() takes a redis:// or rediss:// URL, or an ioredis instance that is no cluster (one node of a cluster ' +
-      `carries its messages). It got ${got === 'string' ? 'another text' : `a value of type ${got}`}.`,
-  );
+  const message =
+    'takes a redis:// or rediss:// URL, or an ioredis instance that is no cluster (one node of a cluster ' +
+    `carries its messages). It got ${got === 'string' ? 'another text' : `a value of type ${got}`}`;
+  throw new PgFlowError('INVALID_INPUT', `redisPubSub() ${message}.`, {
+    data: { issues: [{ path: 'redis', message }] },
+  });
 }
 
 function isRedisUrl(text: string): boolean {

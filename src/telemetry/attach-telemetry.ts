@@ -4,6 +4,7 @@ import { callWatcher } from '../run/call-watcher.js';
 import { CHANNELS } from './channels.js';
 import type { TelemetryEvents } from './events.js';
 
+/** A function for each event that is wanted, by the name of its channel. */
 export type TelemetryListeners = {
   readonly [Name in keyof TelemetryEvents]?: (event: TelemetryEvents[Name]) => void;
 };
@@ -16,7 +17,7 @@ export type TelemetryListeners = {
  * The events also come over the channels of `node:diagnostics_channel` with the same names; what a subscriber there
  * throws, Node makes an uncaught exception of.
  *
- * @throws {PgFlowError} `INVALID_INPUT` for an event that there is not, or a listener that is no function.
+ * @throws {PgFlowError} `INVALID_INPUT` for an event that there is not, or a listener that is no function; undefined is none.
  * @example
  * const detach = attachTelemetry({
  *   'pgflow:task:stop': ({ flowSlug, stepSlug, duration }) => histogram.record(duration, { flowSlug, stepSlug }),
@@ -24,9 +25,13 @@ export type TelemetryListeners = {
  * });
  */
 export function attachTelemetry(listeners: TelemetryListeners): () => void {
-  const attached = Object.entries(listeners).map(([name, fn]) => {
+  if (typeof listeners !== 'object' || listeners === null) {
+    throw invalid('', `takes an object of functions, one for each event, not ${quoted(listeners)}.`);
+  }
+  const attached = Object.entries(listeners).flatMap(([name, fn]) => {
     checkListener(name, fn);
-    return { channel: CHANNELS[name], listener: (event: unknown) => callWatcher(fn as Listener, event) };
+    const listener = (event: unknown) => callWatcher(fn as Listener, event);
+    return fn === undefined ? [] : [{ channel: CHANNELS[name], listener }];
   });
   for (const { channel, listener } of attached) channel.subscribe(listener);
   return () => {
@@ -40,7 +45,8 @@ function checkListener(name: string, fn: unknown): asserts name is keyof Telemet
   if (!Object.hasOwn(CHANNELS, name)) {
     throw invalid(name, `takes ${Object.keys(CHANNELS).join(', ')}, not ${quoted(name)}.`);
   }
-  if (typeof fn !== 'function') throw invalid(name, `takes a function for ${name}, not ${quoted(fn)}.`);
+  if (typeof fn !== 'function' && fn !== undefined)
+    throw invalid(name, `takes a function for ${name}, not ${quoted(fn)}.`);
 }
 
 function invalid(path: string, message: string): PgFlowError {

@@ -71,6 +71,19 @@ describe('attachTelemetry', () => {
     reported.mockRestore();
   });
 
+  it('takes a listener that is undefined for none', () => {
+    const stop = attachTelemetry({ 'pgflow:worker:error': undefined, 'pgflow:run:stop': () => {} });
+    stop();
+  });
+
+  it('refuses what is no object', () => {
+    for (const listeners of [undefined, null, 'pgflow:run:stop']) {
+      expect(() => attachTelemetry(listeners as never)).toThrow(
+        expect.objectContaining({ code: 'INVALID_INPUT' }),
+      );
+    }
+  });
+
   it.each([
     [{ 'pgflow:task:done': () => {} }, 'pgflow:task:done'],
     [{ 'pgflow:run:stop': () => {}, toString: () => {} }, 'toString'],

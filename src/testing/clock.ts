@@ -47,7 +47,7 @@ export function createClock(database: Queryable, schema: string, onMoved: () => 
       return offset;
     },
     advance(by) {
-      const milliseconds = readDuration(by, 'clock.advance');
+      const milliseconds = readDuration(by, 'clock.advance', 'by');
       const moved = moving.then(() => move(milliseconds));
       moving = moved.catch(() => {});
       return moved;

@@ -13,6 +13,7 @@ export interface Gate<T = void> extends Promise<T> {
   open(value: T): void;
 }
 
+/** Makes a gate, closed. See `Gate`. */
 export function gate<T = void>(): Gate<T> {
   let open: (value: T) => void = () => {};
   const opened = new Promise<T>((resolve) => {

@@ -7,6 +7,7 @@ import { type Clock, createClock } from './clock.js';
 import { drain } from './drain.js';
 import { createTestPglite } from './pglite-template.js';
 
+/** Where a test's database is made, and how long it is waited for. */
 export interface TestDatabaseOptions {
   /**
    * Where: the `postgres://` URL of a database on a server, of a user who may create databases, or `'memory:'` for a

@@ -4,6 +4,7 @@ import type { Run, RunStatus } from '../run/run.js';
 import { createTestDatabase, type TestDatabase, type TestDatabaseOptions, TIMEOUT } from './test-database.js';
 import { until } from './until.js';
 
+/** Those of `createPgFlow`, but for its database, which is made for the test. */
 export interface TestPgFlowOptions extends Omit<PgFlowOptions, 'database' | 'migrate'>, TestDatabaseOptions {
   readonly schema?: string;
 }

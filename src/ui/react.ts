@@ -66,6 +66,7 @@ export function useStartFlow<F extends AnyFlow = any>(slug: string): StartFlow<F
   return { start, pending: pending > 0, error };
 }
 
+/** What `useStartFlow` gives. */
 export interface StartFlow<F extends AnyFlow = any> {
   readonly start: (input: FlowStartInput<F>, options?: { runId?: string }) => Promise<Run<F>>;
   readonly pending: boolean;

@@ -26,13 +26,16 @@ export interface WorkerLoad {
 
 /** How long stopping waits, in milliseconds, for what the database is asked, and for handlers that were aborted. */
 const PATIENCE = 5000;
+/** What a timer takes: a longer one would fire at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
-type Mode = 'idle' | 'running' | 'draining' | 'stopped';
+type Mode = 'idle' | 'starting' | 'running' | 'draining' | 'stopped';
 
 /**
  * Claims due tasks, executes them and settles them.
  *
- * Modes: `idle → running → draining → stopped`. Only a running worker claims; a draining one waits
+ * Modes: `idle → starting → running → draining → stopped`, `starting → idle` when it cannot register. Only a running
+ * worker claims; a draining one waits
  * for its handlers, then gives back what is left; a stopped one does nothing more.
  * With each heartbeat of its lease, handlers whose claim was lost abort, and the tasks of the dead are rescued.
  */
@@ -99,11 +102,15 @@ export class Worker {
     return this.#lease.isHeld;
   }
 
-  /** Registers with the database and begins to claim. */
+  /** Registers with the database and begins to claim. Rejected, it can be tried again. */
   async start(): Promise<void> {
     if (this.#mode !== 'idle') return;
+    this.#enter('starting');
+    const workerId = await this.#lease.register().catch((error) => {
+      this.#enter('idle');
+      throw error;
+    });
     this.#enter('running');
-    const workerId = await this.#lease.register();
     this.#startedAt = performance.now();
     this.#ports.telemetry.workerStarted({ workerId, concurrency: this.#options.concurrency });
     this.#rescuing = this.#rescue();
@@ -146,7 +153,6 @@ export class Worker {
     // What could not be told to the database is rescued when the lease ends.
     if (this.#held.size === 0) await within(PATIENCE, this.#ports.store.removeWorker(this.#lease.workerId));
     this.#enter('stopped');
-    if (this.#startedAt === 0) return;
     this.#ports.telemetry.workerStopped({ workerId, duration: performance.now() - this.#startedAt });
   }
 
@@ -262,7 +268,7 @@ export class Worker {
   #drain(milliseconds: number): Promise<boolean> {
     if (this.#held.size === 0) return Promise.resolve(true);
     return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), milliseconds);
+      const timer = setTimeout(() => resolve(false), Math.min(milliseconds, LONGEST_TIMER));
       this.#idle.push(() => {
         clearTimeout(timer);
         resolve(true);

@@ -1,8 +1,9 @@
-import { expect, onTestFinished, test } from 'vitest';
+import { PGlite } from '@electric-sql/pglite';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createHandler } from '../../src/http/handler.js';
 import { createPgFlow, defineJob, memoryPubSub, type PgFlowOptions } from '../../src/index.js';
 import { createTestDatabase, describeEachDatabase } from '../harness/databases.js';
-import { rejection } from './rejection.js';
+import { codeOf, rejection } from './rejection.js';
 
 const job = defineJob({ slug: 'mail' }, ({ input }) => input);
 
@@ -47,6 +48,48 @@ describeEachDatabase('bad input', (kind) => {
     expect(await pgflow.listRuns({ flow: 'a\0b' })).toEqual({ runs: [], cursor: null });
     for (const cursor of [forged('1'), forged('+275760-09-13T00:00:00.000Z'), 'x']) {
       expect((await rejection(pgflow.listRuns({ cursor }))).code).toBe('INVALID_INPUT');
+    }
+  });
+
+  test('a bus may have an `open` of its own', async () => {
+    const bus = Object.assign(memoryPubSub(), { open: () => 'mine' });
+    const { pgflow } = await open({ pubsub: bus });
+    const heard = new Promise((resolve) => bus.subscribe('pgflow:list', resolve));
+    await pgflow.enqueue(job, 1);
+    expect(await heard).toEqual({ from: expect.any(String) });
+  });
+
+  test('null in place of options is none given', async () => {
+    const { pgflow } = await open({ pubsub: null, worker: null } as never);
+    const none = null as never;
+    const { runId } = await pgflow.enqueue(job, 1, none);
+
+    expect((await pgflow.listRuns(none)).runs).toHaveLength(1);
+    expect(await pgflow.getLogs(runId, none)).toEqual([]);
+    expect((await pgflow.metrics(none)).flows).toHaveLength(1);
+    const list = await pgflow.trackRuns(none);
+    expect(list.getSnapshot().runs).toHaveLength(1);
+    list.close();
+    expect((await pgflow.cancelRun(runId, none)).cancelled).toBe(true);
+    await pgflow.stop(none);
+  });
+
+  test('what maintenance cannot take is refused with the option and the reason', async () => {
+    const { pgflow } = await open();
+    const wrong: [() => Promise<unknown>, string][] = [
+      [() => pgflow.prune(undefined as never), 'olderThan'],
+      [() => pgflow.prune({ olderThan: 1n as never }), 'olderThan'],
+      [() => pgflow.prune({ olderThan: 'soon' }), 'olderThan'],
+      [() => pgflow.prune({ olderThan: 0, batch: 0 }), 'batch'],
+      [() => pgflow.metrics({ failedWithin: -1 }), 'failedWithin'],
+    ];
+    for (const [ask, path] of wrong) {
+      const error = await rejection(ask());
+      expect(error.code).toBe('INVALID_INPUT');
+      expect(error.data?.issues).toEqual([{ path, message: expect.any(String) }]);
+    }
+    for (const slug of ['a\0b', 'a b', undefined, 'unknown']) {
+      expect(await codeOf(pgflow.deleteFlow(slug as string))).toBe('FLOW_NOT_FOUND');
     }
   });
 
@@ -98,8 +141,17 @@ test('createPgFlow says what is wrong before it opens anything', async () => {
     [{ jobs: job }, 'INVALID_DEFINITION'],
     [{ database: 5 }, 'INVALID_INPUT'],
     [{ database: 'mysql://x' }, 'INVALID_INPUT'],
+    [{ pubsub: 'redis://localhost' }, 'INVALID_INPUT'],
+    [{ pubsub: memoryPubSub }, 'INVALID_INPUT'],
+    [{ pubsub: {} }, 'INVALID_INPUT'],
+    [{ worker: 5 }, 'INVALID_INPUT'],
+    [{ worker: true }, 'INVALID_INPUT'],
+    [5, 'INVALID_INPUT'],
   ];
-  for (const [options, code] of wrong) expect((await rejection(createPgFlow(options))).code).toBe(code);
+  const opened = vi.spyOn(PGlite, 'create');
+  onTestFinished(() => opened.mockRestore());
+  for (const [options, code] of wrong) expect(await codeOf(createPgFlow(options))).toBe(code);
+  expect(opened).not.toHaveBeenCalled();
 });
 
 test('worker options out of range are refused; those not given are the defaults', async () => {

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { PGlite, type PGliteInterface, type Transaction } from '@electric-sql/pglite';
+import { PgFlowError } from '../../errors.js';
 import type { Database, Queryable } from '../database.js';
 import { lockDirectory } from './lock-file.js';
 
@@ -38,18 +39,32 @@ function engineOn(tx: PGliteInterface | Transaction): Queryable {
   };
 }
 
+/** One that its owner has closed is a database that is away. */
+async function refuseClosed<T>(db: PGlite, location: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!db.closed || error instanceof PgFlowError) throw error;
+    const message = `The PGlite database (${location}) is closed. Close it after pgflow.stop().`;
+    throw new PgFlowError('DATABASE_UNAVAILABLE', message, { cause: error });
+  }
+}
+
 function fromPglite(db: PGlite, location: string, end: () => Promise<void>): Database {
   let closing: Promise<void> | undefined;
+  const engine = engineOn(db);
+  const transaction = <T>(fn: (tx: Transaction) => Promise<T>) =>
+    refuseClosed(db, location, db.transaction(fn));
   return {
     kind: 'pglite',
     location,
-    ...engineOn(db),
+    query: (sql, params) => refuseClosed(db, location, engine.query(sql, params)) as never,
     transaction: (fn) =>
-      db.transaction((tx) => fn({ ...engineOn(tx), exec: async (sql) => void (await tx.exec(sql)) })),
-    userTransaction: (fn) => db.transaction((tx) => fn(tx, engineOn(tx))),
+      transaction((tx) => fn({ ...engineOn(tx), exec: async (sql) => void (await tx.exec(sql)) })),
+    userTransaction: (fn) => transaction((tx) => fn(tx, engineOn(tx))),
     async listen(channel, onPayload) {
       const stop = await db.listen(channel, onPayload);
-      return { ping: async () => {}, stop: () => stop() };
+      return { ping: async () => {}, stop: async () => void (db.closed || (await stop())) };
     },
     close() {
       closing ??= db.closed ? Promise.resolve() : end();
