@@ -179,7 +179,7 @@ export class SharedRun {
   #remember(run: Run, change: Change): void {
     this.#cancelReason = change.run.cancelReason;
     this.#lastSince = change.since;
-    this.#lastTasks = change.tasks;
+    this.#lastTasks = change.tasks.length === 0 ? NO_TASKS : change.tasks;
     this.#whole = null;
     for (const step of change.steps) this.#stepSeqs[step.index] = step.seq;
     this.#enter(isTerminalRun(run.status) ? 'settled' : 'open');
