@@ -30,8 +30,4 @@ export class ChangeBuffer {
   drop(changes: ReadonlySet<Change>): void {
     this.#changes = this.#changes.filter((change) => !changes.has(change));
   }
-
-  clear(): void {
-    this.#changes = [];
-  }
 }

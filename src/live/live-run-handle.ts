@@ -6,6 +6,7 @@ import type { Change } from '../run/change.js';
 import { EVENT_TYPES, type EventType, type RunEvent } from '../run/event.js';
 import type { Run, RunStatus } from '../run/run.js';
 import type { LiveRun, Verification } from './live-run.js';
+import { hasMember, listMembers, type Members, withMember, withoutMember } from './members.js';
 import { RunIterator } from './run-iterator.js';
 import type { SharedRun, Watcher } from './shared-run.js';
 import { type WaitOptions, type Watchable, waitForStatus } from './wait-for.js';
@@ -36,8 +37,8 @@ class LiveRunHandle implements LiveRun, Watchable, Watcher {
   readonly #shared: SharedRun;
   readonly #feed: LiveRunFeed;
   #error: PgFlowError | null = null;
-  /** One set for all, as a handle has few: an empty one is 200 bytes, of 10,000 watchers each. */
-  readonly #listeners = new Set<Listener>();
+  /** One set for all, as a handle has few. */
+  #listeners: Members<Listener> = null;
   #eventListeners = 0;
 
   constructor(shared: SharedRun, feed: LiveRunFeed) {
@@ -111,7 +112,7 @@ class LiveRunHandle implements LiveRun, Watchable, Watcher {
   close(): void {
     if (this.#mode === 'closed') return;
     this.#error ??= this.#shared.ended ?? closed(this.runId);
-    const ends = [...this.#listeners].filter(({ occasion }) => occasion === 'end');
+    const ends = listMembers(this.#listeners).filter(({ occasion }) => occasion === 'end');
     this.#enter('closed');
     for (const { fn } of ends) callWatcher(fn, this.#error);
     this.#feed.release();
@@ -139,23 +140,27 @@ class LiveRunHandle implements LiveRun, Watchable, Watcher {
 
   /** A listener may stop others, or add itself again: those there now are called, unless stopped meanwhile. */
   #call(occasion: Occasion, ...args: unknown[]): void {
-    if (this.#listeners.size === 0) return;
-    for (const listener of [...this.#listeners]) {
-      if (listener.occasion === occasion && this.#listeners.has(listener)) callWatcher(listener.fn, ...args);
+    for (const listener of listMembers(this.#listeners)) {
+      const isCalled = listener.occasion === occasion && hasMember(this.#listeners, listener);
+      if (isCalled) callWatcher(listener.fn, ...args);
     }
   }
 
   #add(occasion: Occasion, fn: (...args: any[]) => void): () => void {
     if (this.#mode === 'closed') return () => {};
     const listener = { occasion, fn };
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    this.#listeners = withMember(this.#listeners, listener);
+    return () => {
+      const wasThere = hasMember(this.#listeners, listener);
+      this.#listeners = withoutMember(this.#listeners, listener);
+      return wasThere;
+    };
   }
 
   #enter(mode: 'closed'): void {
     this.#mode = mode;
     this.#shared.unwatch(this);
-    this.#listeners.clear();
+    this.#listeners = null;
     this.#eventListeners = 0;
   }
 }

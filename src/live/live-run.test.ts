@@ -372,12 +372,13 @@ describe('the iterator', () => {
 });
 
 describe('changeSince', () => {
-  it('gives the last change itself, with its tasks, to who stands right before it', () => {
+  it('gives the last change, with its tasks, to who stands right before it', () => {
     const { rows, shared, live } = setUp();
     shared.apply(rows.begin('a'));
-    const last = rows.commit({ steps: { a: { attempt: 2 } }, tasks: [] });
+    const failed = { type: 'task_failed', stepSlug: 'a', taskIndex: 0, attempt: 1, at: new Date(3) } as const;
+    const last = rows.commit({ steps: { a: { attempt: 2 } }, tasks: [failed] });
     shared.apply(last);
-    expect(live.changeSince(2)).toBe(last);
+    expect(live.changeSince(2)).toEqual(last);
   });
 
   it('gives what is new to who stands further back, and the whole run to who stands nowhere', () => {

@@ -1,9 +1,10 @@
 import type { PgFlowError } from '../errors.js';
 import { type Applied, applyChange } from '../run/apply-change.js';
-import type { Change, RunOrigin, RunValues, StepChange } from '../run/change.js';
+import type { Change, RunOrigin, RunValues, StepChange, TaskFact } from '../run/change.js';
 import type { RunEvent } from '../run/event.js';
 import { eventsBetween } from '../run/events-between.js';
 import { isTerminalRun, type Run } from '../run/run.js';
+import { hasMember, listMembers, type Members, withMember, withoutMember } from './members.js';
 
 /** One who watches a shared run. None of these may throw. */
 export interface Watcher {
@@ -17,21 +18,23 @@ export interface Watcher {
   tellEnd(error: PgFlowError): void;
 }
 
+const NO_TASKS: readonly TaskFact[] = [];
+
 /**
  * What one process knows of one run, shared by all who watch it.
  *
- * It holds the newest snapshot and the last change, and tells every watcher. It reads nothing: whoever
+ * It holds the newest snapshot and the tasks of the last change, and tells every watcher. It reads nothing: whoever
  * feeds it (the tracker, the browser's event stream) brings the changes and says how fresh they are.
  *
  * Modes: `open` (more may come) → `settled` (the run has ended and stays as it is) | `ended` (gone or closed).
  */
 export class SharedRun {
-  readonly runId: string;
   #mode: 'open' | 'settled' | 'ended' = 'open';
   #run: Run;
-  #values: RunValues;
-  /** The change that led here; null for a snapshot, which can be made again, and need not be kept by each run. */
-  #last: Change | null = null;
+  #cancelReason: string | null = null;
+  /** Where the last change began, and its tasks. All else of it can be made again, and need not be kept by each run. */
+  #lastSince = 0;
+  #lastTasks: readonly TaskFact[] = NO_TASKS;
   /** The whole run as a change, from when a reader asks until there is a newer one: all who ask get the same. */
   #whole: Change | null = null;
   /** By step: the seq that touched it last. */
@@ -39,14 +42,12 @@ export class SharedRun {
   #connected = true;
   #caughtUp = true;
   #error: PgFlowError | null = null;
-  readonly #watchers = new Set<Watcher>();
-  readonly #untold: RunEvent[][] = [];
-  #telling = false;
+  #watchers: Members<Watcher> = null;
+  /** What is still to be told; null unless something is being told. */
+  #untold: RunEvent[][] | null = null;
 
   private constructor(run: Run, first: Change) {
-    this.runId = run.runId;
     this.#run = run;
-    this.#values = first.run;
     this.#stepSeqs = new Array<number>(run.stepStates.length).fill(0);
     this.#remember(run, first);
   }
@@ -55,6 +56,10 @@ export class SharedRun {
   static from(snapshot: Change): SharedRun | null {
     const applied = applyChange(null, snapshot);
     return applied.kind === 'applied' ? new SharedRun(applied.run, snapshot) : null;
+  }
+
+  get runId(): string {
+    return this.#run.runId;
   }
 
   get run(): Run {
@@ -75,11 +80,11 @@ export class SharedRun {
   }
 
   watch(watcher: Watcher): void {
-    this.#watchers.add(watcher);
+    this.#watchers = withMember(this.#watchers, watcher);
   }
 
   unwatch(watcher: Watcher): void {
-    this.#watchers.delete(watcher);
+    this.#watchers = withoutMember(this.#watchers, watcher);
   }
 
   apply(change: Change): Applied['kind'] {
@@ -102,7 +107,7 @@ export class SharedRun {
     if (connected === this.#connected && caughtUp === this.#caughtUp) return;
     this.#connected = connected;
     this.#caughtUp = caughtUp;
-    if (this.#mode === 'open') for (const watcher of [...this.#watchers]) watcher.tellFreshness();
+    if (this.#mode === 'open') for (const watcher of listMembers(this.#watchers)) watcher.tellFreshness();
   }
 
   /** No more news, for this reason. A run that has ended by itself stays readable as it is. */
@@ -110,30 +115,30 @@ export class SharedRun {
     if (this.#mode === 'ended') return;
     this.#error = error;
     this.#enter('ended');
-    for (const watcher of [...this.#watchers]) watcher.tellEnd(error);
-    this.#watchers.clear();
+    for (const watcher of listMembers(this.#watchers)) watcher.tellEnd(error);
+    this.#watchers = null;
   }
 
   /**
-   * What a reader at `since` lacks: the last change as it came, with its tasks, if it starts there;
+   * What a reader at `since` lacks: the last change, with its tasks, if it starts there;
    * else the values of today; the whole run for 0 and for a seq this run has not reached; null when nothing is newer.
    */
   changeSince(since: number): Change | null {
     const { seq } = this.#run;
     if (since === seq) return null;
     const from = Number.isInteger(since) && since > 0 && since < seq ? since : 0;
-    if (this.#last?.since === from) return this.#last;
     if (from === 0) {
-      this.#whole ??= this.#makeChange(0);
+      this.#whole ??= this.#makeChange(0, NO_TASKS);
       return this.#whole;
     }
-    return this.#makeChange(from);
+    return this.#makeChange(from, from === this.#lastSince ? this.#lastTasks : NO_TASKS);
   }
 
-  #makeChange(since: number): Change {
+  #makeChange(since: number, tasks: readonly TaskFact[]): Change {
     const { runId, seq } = this.#run;
     const origin = since === 0 ? originOf(this.#run) : null;
-    return { runId, since, seq, origin, run: this.#values, steps: this.#stepsSince(since), tasks: [] };
+    const run = valuesOf(this.#run, this.#cancelReason);
+    return { runId, since, seq, origin, run, steps: this.#stepsSince(since), tasks };
   }
 
   #stepsSince(since: number): StepChange[] {
@@ -145,32 +150,36 @@ export class SharedRun {
     const before = this.#run;
     this.#run = run;
     this.#remember(run, change);
-    this.#untold.push(
+    this.#tell(
       this.#wantsEvents() ? eventsBetween(before, run, change).map((event) => Object.freeze(event)) : [],
     );
-    this.#tell();
   }
 
   /** A watcher may cause the next change while it is told of this one: each change is told to all before the next. */
-  #tell(): void {
-    if (this.#telling) return;
-    this.#telling = true;
-    for (let events = this.#untold.shift(); events !== undefined; events = this.#untold.shift()) {
-      for (const watcher of [...this.#watchers]) {
-        if (this.#watchers.has(watcher)) watcher.tellChange(events);
+  #tell(news: RunEvent[]): void {
+    if (this.#untold !== null) {
+      this.#untold.push(news);
+      return;
+    }
+    const untold = [news];
+    this.#untold = untold;
+    for (let events = untold.shift(); events !== undefined; events = untold.shift()) {
+      for (const watcher of listMembers(this.#watchers)) {
+        if (hasMember(this.#watchers, watcher)) watcher.tellChange(events);
       }
     }
-    this.#telling = false;
+    this.#untold = null;
   }
 
   #wantsEvents(): boolean {
-    for (const watcher of this.#watchers) if (watcher.wantsEvents()) return true;
+    for (const watcher of listMembers(this.#watchers)) if (watcher.wantsEvents()) return true;
     return false;
   }
 
   #remember(run: Run, change: Change): void {
-    this.#values = change.run;
-    this.#last = change.since === 0 ? null : change;
+    this.#cancelReason = change.run.cancelReason;
+    this.#lastSince = change.since;
+    this.#lastTasks = change.tasks.length === 0 ? NO_TASKS : change.tasks;
     this.#whole = null;
     for (const step of change.steps) this.#stepSeqs[step.index] = step.seq;
     this.#enter(isTerminalRun(run.status) ? 'settled' : 'open');
@@ -184,4 +193,9 @@ export class SharedRun {
 function originOf(run: Run): RunOrigin {
   const { flowSlug, version, input, startedAt, retryOf } = run;
   return { flowSlug, version, input, startedAt, retryOf };
+}
+
+function valuesOf(run: Run, cancelReason: string | null): RunValues {
+  const { status, output, error, remainingSteps, completedAt, failedAt, cancelledAt } = run;
+  return { status, output, error, remainingSteps, completedAt, failedAt, cancelledAt, cancelReason };
 }

@@ -58,8 +58,10 @@ export class TrackedRun {
   readonly loaded: Promise<SharedRun>;
   #mode: Mode = 'loading';
   readonly #ports: TrackedRunPorts;
-  readonly #topic: TopicSubscription;
-  readonly #buffer = new ChangeBuffer();
+  /** Null once nothing more is expected: a settled run may be kept for long. */
+  #topic: TopicSubscription | null;
+  /** Null until a change came before what it follows on: most come in order. */
+  #buffer: ChangeBuffer | null = null;
   /** Null until something had to be read again: most runs are never behind. */
   #catchUp: CatchUp | null = null;
   #shared: SharedRun | null = null;
@@ -115,7 +117,7 @@ export class TrackedRun {
   take(change: Change): void {
     if (!this.isUnfinished) return;
     this.#known = Math.max(this.#known, change.seq);
-    if (this.#shared === null) this.#buffer.add(change);
+    if (this.#shared === null) this.#keep(change);
     else this.#next(this.#apply(this.#shared, change) === 'no room' ? 0 : REORDER_MS);
   }
 
@@ -132,14 +134,14 @@ export class TrackedRun {
   doubt(): void {
     if (!this.isUnfinished) return;
     this.#doubtful = true;
-    void this.#topic.open();
+    void this.#topic?.open();
     this.#next();
   }
 
   /** What the watchdog read: the row's seq, or that there is none. `shown` is what was shown when it asked. */
   compare(rowSeq: number | undefined, shown: number): void {
     if (!this.isUnfinished) return;
-    void this.#topic.open();
+    void this.#topic?.open();
     if (rowSeq === undefined) {
       this.end(runNotFound(this.runId));
       return;
@@ -151,7 +153,7 @@ export class TrackedRun {
 
   refreshFreshness(): void {
     const isAnswering = this.#ports.isAnswering();
-    const connected = isAnswering && this.#ports.isConnected() && this.#topic.isOpen;
+    const connected = isAnswering && this.#ports.isConnected() && this.#topic?.isOpen === true;
     this.#shared?.setFreshness(connected, isAnswering && this.#mode === 'live');
   }
 
@@ -174,7 +176,7 @@ export class TrackedRun {
   }
 
   async #load(): Promise<SharedRun> {
-    await this.#topic.openWithin(SUBSCRIBE_MS);
+    await this.#topic?.openWithin(SUBSCRIBE_MS);
     this.#hasRead = true;
     this.#known = 0;
     this.#doubtful = false;
@@ -198,7 +200,7 @@ export class TrackedRun {
   }
 
   #receive(wire: unknown): void {
-    const message = decodeMessage(wire);
+    const message = decodeMessage(wire, this.#shared?.run);
     const runId = message?.kind === 'change' ? message.change.runId : message?.runId;
     if (message === null || runId !== this.runId) this.#ports.onRefused();
     else if (message.kind === 'change') this.take(message.change);
@@ -207,17 +209,23 @@ export class TrackedRun {
 
   /** A change that came before what it follows on is kept until that has come, if there is room. */
   #apply(shared: SharedRun, change: Change): 'done' | 'no room' {
-    if (change.since > shared.run.seq) return this.#buffer.add(change) ? 'done' : 'no room';
+    if (change.since > shared.run.seq) return this.#keep(change) ? 'done' : 'no room';
     if (shared.apply(change) === 'applied') this.#applyBuffered(shared);
     return 'done';
   }
 
   #applyBuffered(shared: SharedRun): void {
-    let change = this.#buffer.takeNext(shared.run.seq);
-    while (change !== null) {
+    let change = this.#buffer?.takeNext(shared.run.seq);
+    while (change) {
       shared.apply(change);
-      change = this.#buffer.takeNext(shared.run.seq);
+      change = this.#buffer?.takeNext(shared.run.seq);
     }
+  }
+
+  /** False when there is no room. */
+  #keep(change: Change): boolean {
+    this.#buffer ??= new ChangeBuffer();
+    return this.#buffer.add(change);
   }
 
   /** Decides how to go on, after anything was heard, shown or read. `patience`: milliseconds until a read. */
@@ -244,7 +252,7 @@ export class TrackedRun {
     const shared = this.#shared!;
     const heard = {
       seq: this.#known,
-      changes: this.#buffer.list(),
+      changes: this.#buffer?.list(),
       doubtful: this.#doubtful,
       missed: this.#missed,
     };
@@ -257,7 +265,7 @@ export class TrackedRun {
       if (!this.isUnfinished) return;
       this.#takeAnswer(shared, since, answer);
       this.#applyBuffered(shared);
-      this.#buffer.drop(heard.changes);
+      if (heard.changes !== undefined) this.#buffer?.drop(heard.changes);
     } catch (error) {
       this.#known = Math.max(this.#known, heard.seq);
       this.#doubtful ||= heard.doubtful;
@@ -292,8 +300,9 @@ export class TrackedRun {
     if (mode !== 'behind') this.#catchUp?.cancel();
     if (mode === 'ended') this.#stopLinger();
     if (wasUnfinished && !this.isUnfinished) {
-      this.#topic.close();
-      this.#buffer.clear();
+      this.#topic?.close();
+      this.#topic = null;
+      this.#buffer = null;
       this.#ports.onFinished(this);
     }
     this.refreshFreshness();

@@ -92,6 +92,40 @@ describe('encode and decode', () => {
     expect(isDeepFrozen(decodeChange(travel(encodeChange(rows.change(2)))))).toBe(true);
   });
 
+  it('makes one Date of equal times in one message', () => {
+    const rows = new ScriptedRun(['a', 'b']);
+    const { steps, origin } = decodeChange(travel(encodeChange(rows.change(0))))!;
+    for (const { state } of steps) expect(state.createdAt).toBe(origin?.startedAt);
+    rows.begin('a');
+    const at = new Date(rows.step('a').startedAt!.getTime() + 1000);
+    const a = { status: 'completed', remainingTasks: 0, completedAt: at } as const;
+    const fact = { type: 'task_completed', stepSlug: 'a', taskIndex: 0, attempt: 1, at, output: 1 } as const;
+    const change = decodeChange(travel(encodeChange(rows.commit({ steps: { a }, tasks: [fact] }))))!;
+    expect(change.tasks[0]?.at).toEqual(at);
+    expect(change.tasks[0]?.at).toBe(change.steps[0]?.state.completedAt);
+  });
+
+  it('keeps the Date that the run has, if it is equal', () => {
+    const rows = new ScriptedRun(['a']);
+    const run = decodeRun(travel(encodeRun(rows.at())))!;
+    const wire = travel(encodeChange(rows.begin('a')));
+    expect(decodeChange(wire, run)?.steps[0]?.state.createdAt).toBe(run.startedAt);
+    expect(decodeChange(wire)?.steps[0]?.state.createdAt).not.toBe(run.startedAt);
+    wire.steps[0].createdAt = '2020-01-01T00:00:00.000Z';
+    expect(decodeChange(wire, run)?.steps[0]?.state.createdAt).toEqual(new Date(wire.steps[0].createdAt));
+    wire.steps[0].index = 7;
+    expect(decodeChange(wire, run)).toEqual(decodeChange(wire));
+  });
+
+  it('tells many times apart', () => {
+    const rows = new ScriptedRun(Array.from({ length: 30 }, (_, n) => `step_${n}`));
+    const wire = travel(encodeRun(rows.at()));
+    const times = wire.stepStates.map((_: unknown, n: number) => new Date(n * 1000).toISOString());
+    for (const [n, step] of wire.stepStates.entries()) step.createdAt = times[n];
+    const states = decodeRun(wire)!.stepStates;
+    expect(states.map(({ createdAt }) => createdAt.toISOString())).toEqual(times);
+  });
+
   it('decodes values nested deeper than the stack', () => {
     const depth = 200_000;
     const wire = travel(encodeChange(new ScriptedRun(['a']).change(0)));

@@ -10,6 +10,8 @@ import {
   type StepStatus,
 } from './run.js';
 import { isRunId } from './run-id.js';
+import { sameText } from './same-text.js';
+import { Times } from './times.js';
 import {
   orNull,
   pack,
@@ -19,7 +21,6 @@ import {
   readOneOf,
   readOrNull,
   readText,
-  readTime,
   refuse,
   type WireFields,
 } from './wire.js';
@@ -67,16 +68,17 @@ export function decodeRun(wire: unknown): Run | null {
   return readOrNull(() => readRun(readFields(wire)));
 }
 
-export function decodeChange(wire: unknown): Change | null {
-  return readOrNull(() => readChange(readFields(wire)));
+/** `known` is the run as it is before the change: Dates that it has already are kept, not made again. */
+export function decodeChange(wire: unknown, known: Run | null = null): Change | null {
+  return readOrNull(() => readChange(readFields(wire), known));
 }
 
 /**
  * Reads a message of a run's topic. A change that cannot be read, but says of which run and up to
  * where, is a hint: a newer server may tell what this one does not know, and the rows can be read.
  */
-export function decodeMessage(wire: unknown): Message | null {
-  const change = decodeChange(wire);
+export function decodeMessage(wire: unknown, known: Run | null = null): Message | null {
+  const change = decodeChange(wire, known);
   if (change !== null) return { kind: 'change', change };
   return readOrNull(() => {
     const { runId, seq } = readFields(wire);
@@ -89,29 +91,33 @@ const MOST_STEPS = 100_000;
 const MOST_TASKS = 1_000_000;
 const LONGEST_SLUG = 128;
 
-const RUN_STATUSES: ReadonlySet<RunStatus> = new Set(['started', 'completed', 'failed', 'cancelled']);
-const STEP_STATUSES: ReadonlySet<StepStatus> = new Set([
+const RUN_STATUSES = byThemselves<RunStatus>('started', 'completed', 'failed', 'cancelled');
+const STEP_STATUSES = byThemselves<StepStatus>(
   'created',
   'started',
   'completed',
   'failed',
   'skipped',
   'cancelled',
-]);
-const TASK_FACTS: ReadonlySet<TaskFact['type']> = new Set([
+);
+const TASK_FACTS = byThemselves<TaskFact['type']>(
   'task_started',
   'task_completed',
   'task_failed',
   'task_logged',
-]);
+);
+
+function byThemselves<T extends string>(...texts: readonly T[]): ReadonlyMap<unknown, T> {
+  return new Map(texts.map((text) => [text, text]));
+}
 
 function readRun(wire: WireFields): Run {
-  const origin = readOrigin(wire);
-  const begin = { text: wire.startedAt, time: origin.startedAt };
+  const times = new Times();
+  const origin = readOrigin(wire, times);
   const stepStates = readList(wire.stepStates, MOST_STEPS).map((step) =>
-    readStepState(readFields(step), begin),
+    readStepState(readFields(step), times),
   );
-  const { cancelReason: _, ...values } = readValues(wire);
+  const { cancelReason: _, ...values } = readValues(wire, times);
   return createRun({
     runId: readRunId(wire.runId),
     seq: readCount(wire.seq, 1),
@@ -121,37 +127,41 @@ function readRun(wire: WireFields): Run {
   });
 }
 
-function readChange(wire: WireFields): Change {
+function readChange(wire: WireFields, known: Run | null): Change {
+  const times = new Times();
   const since = readCount(wire.since);
   const seq = readCount(wire.seq, since + 1);
-  const origin = orNull(wire.origin, (value) => Object.freeze(readOrigin(readFields(value))));
+  const origin = orNull(wire.origin, (value) => Object.freeze(readOrigin(readFields(value), times)));
   if ((origin !== null) !== (since === 0)) refuse();
-  const begin = origin && { text: readFields(wire.origin).startedAt, time: origin.startedAt };
   return Object.freeze({
     runId: readRunId(wire.runId),
     since,
     seq,
     origin,
-    run: Object.freeze(readValues(readFields(wire.run))),
-    steps: readSteps(wire.steps, since, seq, begin),
-    tasks: Object.freeze(readList(wire.tasks, MOST_TASKS).map((fact) => readTaskFact(readFields(fact)))),
+    run: Object.freeze(readValues(readFields(wire.run), times)),
+    steps: readSteps(wire.steps, since, seq, times, known),
+    tasks: Object.freeze(
+      readList(wire.tasks, MOST_TASKS).map((fact) => readTaskFact(readFields(fact), times)),
+    ),
   });
 }
 
-/** When the run began: most of its steps were created then, and share the Date. */
-interface Begin {
-  readonly text: unknown;
-  readonly time: Date;
-}
-
-function readSteps(wire: unknown, since: number, seq: number, begin: Begin | null): readonly StepChange[] {
+function readSteps(
+  wire: unknown,
+  since: number,
+  seq: number,
+  times: Times,
+  known: Run | null,
+): readonly StepChange[] {
   let last = { seq: 0, index: -1 };
   const steps = readList(wire, MOST_STEPS).map((value) => {
     const fields = readFields(value);
+    const index = readCount(fields.index);
+    const createdAt = known?.stepStates[index]?.createdAt;
     const step = {
-      index: readCount(fields.index),
+      index,
       seq: readCount(fields.seq, since + 1),
-      state: readStepState(fields, begin),
+      state: readStepState(fields, times, createdAt),
     };
     const inOrder = step.seq > last.seq || (step.seq === last.seq && step.index > last.index);
     if (!inOrder || step.seq > seq || step.index >= MOST_STEPS) refuse();
@@ -161,25 +171,25 @@ function readSteps(wire: unknown, since: number, seq: number, begin: Begin | nul
   return Object.freeze(steps);
 }
 
-function readOrigin(wire: WireFields): RunOrigin {
+function readOrigin(wire: WireFields, times: Times): RunOrigin {
   return {
     flowSlug: readSlug(wire.flowSlug),
     version: readCount(wire.version),
     input: readJson(wire.input),
-    startedAt: readTime(wire.startedAt),
+    startedAt: times.read(wire.startedAt),
     retryOf: orNull(wire.retryOf, readRunId),
   };
 }
 
-function readValues(wire: WireFields): RunValues {
+function readValues(wire: WireFields, times: Times): RunValues {
   return {
     status: readOneOf(RUN_STATUSES, wire.status),
     output: readJson(wire.output),
     error: orNull(wire.error, (value) => readRunError(readFields(value))),
     remainingSteps: readCount(wire.remainingSteps),
-    completedAt: orNull(wire.completedAt, readTime),
-    failedAt: orNull(wire.failedAt, readTime),
-    cancelledAt: orNull(wire.cancelledAt, readTime),
+    completedAt: times.readOrNull(wire.completedAt),
+    failedAt: times.readOrNull(wire.failedAt),
+    cancelledAt: times.readOrNull(wire.cancelledAt),
     cancelReason: orNull(wire.cancelReason, readText),
   };
 }
@@ -192,7 +202,7 @@ function readRunError(wire: WireFields): RunError {
   });
 }
 
-function readStepState(wire: WireFields, begin: Begin | null): StepState {
+function readStepState(wire: WireFields, times: Times, createdAt?: Date): StepState {
   return Object.freeze({
     stepSlug: readSlug(wire.stepSlug),
     status: readOneOf(STEP_STATUSES, wire.status),
@@ -204,12 +214,12 @@ function readStepState(wire: WireFields, begin: Begin | null): StepState {
     errorMessage: orNull(wire.errorMessage, (value) => readText(value)),
     skipReason: orNull(wire.skipReason, (value) => readText(value)),
     progress: orNull(wire.progress, (value) => readProgress(readFields(value))),
-    createdAt: begin !== null && wire.createdAt === begin.text ? begin.time : readTime(wire.createdAt),
-    startedAt: orNull(wire.startedAt, readTime),
-    completedAt: orNull(wire.completedAt, readTime),
-    failedAt: orNull(wire.failedAt, readTime),
-    skippedAt: orNull(wire.skippedAt, readTime),
-    cancelledAt: orNull(wire.cancelledAt, readTime),
+    createdAt: times.read(wire.createdAt, createdAt),
+    startedAt: times.readOrNull(wire.startedAt),
+    completedAt: times.readOrNull(wire.completedAt),
+    failedAt: times.readOrNull(wire.failedAt),
+    skippedAt: times.readOrNull(wire.skippedAt),
+    cancelledAt: times.readOrNull(wire.cancelledAt),
   });
 }
 
@@ -218,14 +228,14 @@ function readProgress({ fraction, note }: WireFields): StepProgress {
   return Object.freeze({ fraction, note: orNull(note, (value) => readText(value)) });
 }
 
-function readTaskFact(wire: WireFields): TaskFact {
+function readTaskFact(wire: WireFields, times: Times): TaskFact {
   const type = readOneOf(TASK_FACTS, wire.type);
   const task = {
     type,
     stepSlug: readSlug(wire.stepSlug),
     taskIndex: readCount(wire.taskIndex),
     attempt: readCount(wire.attempt),
-    at: readTime(wire.at),
+    at: times.read(wire.at),
   };
   if (type === 'task_started') return Object.freeze(task);
   if (type === 'task_completed') return Object.freeze({ ...task, output: readJson(wire.output) });
@@ -234,12 +244,12 @@ function readTaskFact(wire: WireFields): TaskFact {
     return Object.freeze({ ...task, message: readText(wire.message), fields });
   }
   const willRetry = wire.willRetry === true;
-  const retryAt = orNull(wire.retryAt, readTime);
+  const retryAt = times.readOrNull(wire.retryAt);
   return Object.freeze({ ...task, error: readText(wire.error ?? ''), willRetry, retryAt });
 }
 
 function readSlug(value: unknown): string {
-  return readText(value, LONGEST_SLUG);
+  return sameText(readText(value, LONGEST_SLUG));
 }
 
 function readRunId(value: unknown): string {

@@ -53,13 +53,9 @@ export function readCount(value: unknown, least = 0): number {
   return Number.isInteger(number) && number >= least && number <= MOST ? number : refuse();
 }
 
-export function readTime(value: unknown): Date {
-  const time = new Date(readText(value, 40));
-  return Number.isNaN(time.getTime()) ? refuse() : time;
-}
-
-export function readOneOf<T extends string>(known: ReadonlySet<T>, value: unknown): T {
-  return known.has(value as T) ? (value as T) : refuse();
+/** One of the texts that are known, by themselves: ours is kept, not the one off the wire. */
+export function readOneOf<T extends string>(known: ReadonlyMap<unknown, T>, value: unknown): T {
+  return known.get(value) ?? refuse();
 }
 
 /** Absent is null, else `read` decides. */
