@@ -1,6 +1,7 @@
 import type { Change, RunOrigin, RunValues, StepChange } from '../run/change.js';
 import { freezeDeep } from '../run/freeze.js';
 import type { RunError, RunStatus, StepProgress, StepState, StepStatus } from '../run/run.js';
+import { sameText } from '../run/same-text.js';
 
 /** One row of SQL's `change_row`: a run, a step state, a task, or a word to the caller. Times are texts. */
 export interface ChangeRow {
@@ -131,7 +132,7 @@ function readChange({ row, startedAt, steps }: Draft): Change {
   steps.sort((a, b) => a.seq - b.seq || a.index - b.index);
   return {
     runId: row.run_id,
-    flowSlug: row.flow_slug,
+    flowSlug: sameText(row.flow_slug),
     startedAt,
     since: row.since,
     seq: row.seq,
@@ -144,7 +145,7 @@ function readChange({ row, startedAt, steps }: Draft): Change {
 
 function readOrigin(row: ChangeRow, startedAt: Date): RunOrigin {
   return {
-    flowSlug: row.flow_slug,
+    flowSlug: sameText(row.flow_slug),
     version: row.version,
     input: freezeDeep(row.input),
     startedAt,
@@ -167,7 +168,7 @@ function readValues(row: ChangeRow): RunValues {
 
 function readStep(row: ChangeRow, run: Draft): StepChange {
   const state: StepState = {
-    stepSlug: row.step_slug,
+    stepSlug: sameText(row.step_slug),
     status: row.status as StepStatus,
     remainingDeps: row.remaining,
     initialTasks: row.initial_tasks,

@@ -1,10 +1,11 @@
 /**
- * Calls what someone else gave us. What it throws is reported (`reportError` where there is one,
- * else `console.error`) and goes no further, so one watcher cannot harm another or the state.
+ * Calls what someone else gave us. What it throws, also later as an async function, is reported (`reportError` where
+ * there is one, else `console.error`) and goes no further, so one watcher cannot harm another or the state.
  */
 export function callWatcher<Args extends unknown[]>(fn: (...args: Args) => unknown, ...args: Args): void {
   try {
-    fn(...args);
+    const result = fn(...args);
+    if (result instanceof Promise) result.catch(report);
   } catch (error) {
     report(error);
   }

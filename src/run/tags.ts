@@ -7,7 +7,7 @@ const MOST_TAGS = 20;
 
 /** Why it is no tag, for a message; null when it is one. */
 export function whyNoTag(value: unknown): string | null {
-  if (typeof value !== 'string' || value.length === 0 || value.length > LONGEST_TAG) {
+  if (typeof value !== 'string' || value === '' || isLong(value)) {
     return `must be a text of 1 to ${LONGEST_TAG} characters`;
   }
   // With the `u` flag a surrogate pair is one character, so only lone halves match.
@@ -15,6 +15,11 @@ export function whyNoTag(value: unknown): string | null {
     return 'contains a NUL character or half of a surrogate pair, which Postgres cannot store';
   }
   return null;
+}
+
+/** An emoji is one character and two code units. */
+function isLong(text: string): boolean {
+  return text.length > 2 * LONGEST_TAG || [...text].length > LONGEST_TAG;
 }
 
 /** What is wrong with the tags of a run, each with its path (`tags.1`); empty when they are fine. */
