@@ -8,7 +8,7 @@ export interface BatchOptions<Item, Result> {
   /** Executes the items in one statement, all or none; answers in their order. */
   run(items: readonly Item[]): Promise<readonly Result[]>;
   /** Items with the same key never share a statement. */
-  keyOf?(item: Item): string;
+  keyOf?(item: Item): unknown;
 }
 
 interface Entry<Item, Result> {
@@ -60,7 +60,7 @@ function take<Item, Result>(
   { most, keyOf }: BatchOptions<Item, Result>,
 ): Entry<Item, Result>[] {
   if (!keyOf) return waiting.splice(0, most);
-  const keys = new Set<string>();
+  const keys = new Set<unknown>();
   const taken: Entry<Item, Result>[] = [];
   const left = waiting.splice(0).filter((entry) => {
     const key = keyOf(entry.item);

@@ -66,7 +66,7 @@ export class Execution {
   /** Made when a handler says something: most never do. */
   #report: TaskReport | undefined;
   #isOver = false;
-  #giveUp: (why: Unsettled) => void = () => {};
+  #end: (end: AttemptEnd | Unsettled) => void = () => {};
 
   constructor(task: ClaimedTask, handler: Handler, commitTask: CommitTask, listener: Listener) {
     this.task = task;
@@ -84,36 +84,36 @@ export class Execution {
    * Calls the handler and waits for it, for its timeout or for `giveUp`, whatever comes first. A handler
    * that ignores its signal is left behind; nothing that it does afterwards counts.
    */
-  async run(input: unknown, deps: Readonly<Record<string, unknown>>): Promise<AttemptEnd | Unsettled> {
-    const seconds = this.task.timeout;
-    let timer: NodeJS.Timeout | undefined;
-    const interrupted = new Promise<AttemptEnd | Unsettled>((resolve) => {
-      timer = setTimeout(
-        () => {
-          const message = `Step \`${this.handler.step.slug}\` timed out after ${seconds} s.`;
-          this.#abort(new PgFlowError('TIMEOUT', message));
-          resolve({ outcome: 'failed', error: message, retryDelay: null });
-        },
-        Math.min(seconds * 1000, MOST_MILLISECONDS),
-      );
-      this.#giveUp = (why) => {
-        const message = why === 'lost' ? 'this attempt no longer counts' : 'the worker stops';
-        this.#abort(new PgFlowError('ABORTED', `Aborted: ${message}.`));
-        resolve(why);
+  run(input: unknown, deps: Readonly<Record<string, unknown>>): Promise<AttemptEnd | Unsettled> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#timeOut(), Math.min(this.task.timeout * 1000, MOST_MILLISECONDS));
+      this.#end = (end) => {
+        clearTimeout(timer);
+        resolve(end);
       };
+      void this.#callHandler(input, deps).then((end) => this.#finish(end));
     });
-    try {
-      return await Promise.race([this.#callHandler(input, deps), interrupted]);
-    } finally {
-      clearTimeout(timer);
-      this.#isOver = true;
-      this.#report?.end();
-    }
   }
 
   /** Aborts the handler's signal and ends `run` now. */
   giveUp(why: Unsettled): void {
-    this.#giveUp(why);
+    const message = why === 'lost' ? 'this attempt no longer counts' : 'the worker stops';
+    this.#abort(new PgFlowError('ABORTED', `Aborted: ${message}.`));
+    this.#finish(why);
+  }
+
+  #timeOut(): void {
+    const message = `Step \`${this.handler.step.slug}\` timed out after ${this.task.timeout} s.`;
+    this.#abort(new PgFlowError('TIMEOUT', message));
+    this.#finish({ outcome: 'failed', error: message, retryDelay: null });
+  }
+
+  /** What comes first counts. */
+  #finish(end: AttemptEnd | Unsettled): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#report?.end();
+    this.#end(end);
   }
 
   get #signal(): AbortSignal {

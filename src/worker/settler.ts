@@ -53,7 +53,7 @@ export class Settler {
       lanes: LANES,
       most: MOST,
       run: (items) => this.#settle(items),
-      keyOf: ({ execution: { task } }) => `${task.runId}:${task.stepIndex}:${task.taskIndex}`,
+      keyOf: ({ execution }) => execution,
     });
   }
 

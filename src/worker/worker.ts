@@ -1,14 +1,13 @@
 import { hostname } from 'node:os';
-import type { TransactionClient } from '../flow/flow.js';
 import { withDeadline } from '../postgres/deadline.js';
 import type { ClaimedTask, TaskKey, TaskStore } from '../postgres/task-store.js';
-import { freezeDeep } from '../run/freeze.js';
 import { type TaskTrace, tellEnding } from '../telemetry/task-trace.js';
 import { ClaimLatencies, type ClaimLatency } from './claim-latency.js';
 import { Claimer } from './claimer.js';
-import { Execution, type Handler } from './execution.js';
+import { type CommitTask, Execution, type Handler } from './execution.js';
 import { Lease } from './lease.js';
 import { Settler, type SettlerPorts } from './settler.js';
+import { shareInputs, type TaskInputs } from './shared-inputs.js';
 import { Teller } from './teller.js';
 import { checkWorkerOptions, type WorkerOptions } from './worker-options.js';
 
@@ -192,29 +191,15 @@ export class Worker {
   }
 
   #begin(tasks: readonly ClaimedTask[]): void {
-    const shared = new Map<string, ClaimedTask>();
+    const inputsOf = shareInputs(tasks, this.#ports.handlers);
     for (const task of tasks) {
       this.#latencies.add(task.waited);
-      if (task.deps) shared.set(`${task.runId}:${task.stepIndex}`, task);
-    }
-    for (const task of tasks) {
       const handler = this.#ports.handlers.get(task.handlerId)!;
-      const { input, deps = {} } = shared.get(`${task.runId}:${task.stepIndex}`) ?? task;
-      // The tasks of a map share one parsed input: none may alter it under the others.
-      if (handler.step.kind === 'map') freezeDeep([input, deps]);
-      void this.#execute(
-        new Execution(task, handler, (execution, fn) => this.#commit(execution, fn), this.#teller),
-        input,
-        deps,
-      );
+      void this.#execute(new Execution(task, handler, this.#commit, this.#teller), inputsOf(task));
     }
   }
 
-  async #execute(
-    execution: Execution,
-    input: unknown,
-    deps: Readonly<Record<string, unknown>>,
-  ): Promise<void> {
+  async #execute(execution: Execution, { input, deps }: TaskInputs): Promise<void> {
     this.#active.add(execution);
     this.#held.add(execution);
     this.#settler.begin(execution);
@@ -233,10 +218,10 @@ export class Worker {
   }
 
   /** What was logged before it is stored before it. */
-  async #commit(execution: Execution, fn: (tx: TransactionClient) => unknown): Promise<unknown> {
+  readonly #commit: CommitTask = async (execution, fn) => {
     if (execution.report) await this.#teller.flush(execution);
     return this.#settler.commit(execution, fn);
-  }
+  };
 
   #forget(execution: Execution, end: 'lost' | 'committed'): void {
     this.#settler.forget(execution);
