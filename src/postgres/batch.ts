@@ -62,14 +62,16 @@ function take<Item, Result>(
   if (!keyOf) return waiting.splice(0, most);
   const keys = new Set<unknown>();
   const taken: Entry<Item, Result>[] = [];
-  const left = waiting.splice(0).filter((entry) => {
+  const left: Entry<Item, Result>[] = [];
+  let seen = 0;
+  // Not through all that waits, which may be much more.
+  for (; seen < waiting.length && taken.length < most; seen += 1) {
+    const entry = waiting[seen]!;
     const key = keyOf(entry.item);
-    if (taken.length === most || keys.has(key)) return true;
+    (keys.has(key) ? left : taken).push(entry);
     keys.add(key);
-    taken.push(entry);
-    return false;
-  });
-  waiting.push(...left);
+  }
+  waiting.splice(0, seen, ...left);
   return taken;
 }
 
