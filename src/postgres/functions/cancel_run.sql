@@ -12,7 +12,7 @@ begin
   perform pgflow.cancel_steps(array[target], _now);
   update pgflow.runs r set status = 'cancelled', cancelled_at = _now, cancel_reason = reason, seq = r.seq + 1
   where r.run_id = target returning r.seq into _seq;
-  return query select c.* from pgflow.read_changes(array[target], array[_seq - 1]) c;
+  return query select c.* from pgflow.changed_rows(array[target], array[_seq - 1]) c;
   if notify then
     perform pgflow.notify_changes(array[target], array[_seq], false);
   end if;

@@ -37,11 +37,12 @@ begin
       status = case when j.remaining = 0 then 'completed' else 'started' end,
       completed_at = case when j.remaining = 0 then moment end,
       -- { leaf: output } of the completed leaf steps; of a job, its handler's.
-      output = case when j.remaining = 0 then (
-        select case when f.kind = 'job' then o.outputs -> t.flow_slug else coalesce(o.outputs, '{}') end
-        from pgflow.flows f
-        cross join lateral (
-          select pg_catalog.jsonb_object_agg(s.step_slug, s.output) as outputs
+      output = case when j.remaining = 0 then case
+        when (select f.kind from pgflow.flows f where f.flow_slug = t.flow_slug) = 'job' then (
+          select s.output from pgflow.step_states s where s.run_id = t.run_id and s.step_index = 0 and s.status = 'completed'
+        )
+        else (
+          select coalesce(pg_catalog.jsonb_object_agg(s.step_slug, s.output), '{}')
           from pgflow.step_states s
           cross join lateral (
             select 1 from pgflow.steps d
@@ -49,9 +50,7 @@ begin
               and d.dependents = '{}' offset 0
           ) leaf
           where s.run_id = t.run_id and s.status = 'completed'
-        ) o
-        where f.flow_slug = t.flow_slug
-      ) end
+        ) end end
     from (
       select r.tid, r.remaining_steps - b.ended as remaining
       from (select b.run_id, sum(b.ended)::int as ended from unnest(touched_runs, ended) b(run_id, ended) group by b.run_id) b

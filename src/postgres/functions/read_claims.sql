@@ -1,12 +1,8 @@
 -- The tasks that queue_tasks gave to a worker at once, as claim_tasks returns them: in the same transaction, so all
--- that have started of these steps are its own.
+-- that have started of these steps are its own. It has no settings, for the same reason as `changed_rows`.
 create function pgflow.read_claims(claimed pgflow.ready_step[]) returns setof pgflow.change_row
-language plpgsql volatile
-set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
-set enable_bitmapscan = off set jit = off set plan_cache_mode = force_generic_plan
+language sql stable
 as $$
-begin
-  return query
   select 'claim', b.run_id, null::int, null::int, null, null::int, null::jsonb, null::jsonb,
     t.started_at, null::timestamptz, null::timestamptz, null::timestamptz,
     null, null, null::int, case when t.task_index = 0 then r.input end, null::uuid,
@@ -25,4 +21,4 @@ begin
     select t.task_index, t.claim, t.attempt, t.started_at, t.item from pgflow.step_tasks t
     where t.run_id = b.run_id and t.step_index = b.step_index and t.status = 'started' offset 0
   ) t;
-end $$;
+$$;

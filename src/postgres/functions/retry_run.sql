@@ -64,7 +64,7 @@ begin
   ) c
   where t.run_id = new_id and t.step_index = c.step_index and t.status in ('created', 'cancelled');
 
-  return query select c.* from pgflow.read_changes(array[new_id], array[0]) c;
+  return query select c.* from pgflow.changed_rows(array[new_id], array[0]) c;
   if _ready_at is not null then
     _row.kind := 'ready';
     _row.available_at := _ready_at;

@@ -143,7 +143,7 @@ begin
     _changed_runs := _changed.changed_runs;
     _sinces := _changed.sinces;
     _ready_at := _changed.ready_at;
-    return query select c.* from pgflow.read_changes(_changed_runs, _sinces) c;
+    return query select c.* from pgflow.changed_rows(_changed_runs, _sinces) c;
     if _changed.claimed is not null then
       return query select c.* from pgflow.read_claims(_changed.claimed) c;
     end if;

@@ -103,7 +103,7 @@ begin
   _whole_runs := _whole_runs || _existing;
   if _whole_runs is not null then
     _whole_runs := array(select distinct w from unnest(_whole_runs) w);
-    return query select c.* from pgflow.read_changes(_whole_runs, pg_catalog.array_fill(0, array[pg_catalog.cardinality(_whole_runs)])) c;
+    return query select c.* from pgflow.changed_rows(_whole_runs, pg_catalog.array_fill(0, array[pg_catalog.cardinality(_whole_runs)])) c;
     for _row.run_id in select unnest(_existing) loop
       _row.kind := 'existing';
       return next _row;

@@ -101,7 +101,7 @@ begin
       returning t.run_id, t.seq
     )
     select array_agg(m.run_id), array_agg(m.seq), array_agg(m.seq - 1) into _moved_runs, _seqs, _sinces from told m;
-    return query select c.* from pgflow.read_changes(_moved_runs, _sinces) c;
+    return query select c.* from pgflow.changed_rows(_moved_runs, _sinces) c;
     if notify then
       perform pgflow.notify_changes(_moved_runs, _seqs, false);
     end if;
