@@ -103,14 +103,14 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'src/live/tracked-run.ts',
-        find: '    await this.#topic.openWithin(SUBSCRIBE_MS);\n    this.#hasRead = true;',
+        find: '    await this.#topic?.openWithin(SUBSCRIBE_MS);\n    this.#hasRead = true;',
         replace: '    this.#hasRead = true;',
       },
       {
         file: 'src/live/tracked-run.ts',
         find: '    const shared = snapshot === null ? null : SharedRun.from(snapshot);',
         replace:
-          '    await this.#topic.openWithin(SUBSCRIBE_MS);\n    const shared = snapshot === null ? null : SharedRun.from(snapshot);',
+          '    await this.#topic?.openWithin(SUBSCRIBE_MS);\n    const shared = snapshot === null ? null : SharedRun.from(snapshot);',
       },
       { file: 'src/live/tracked-run.ts', find: '    if (this.#hasRead) this.doubt();', replace: '' },
     ],
