@@ -51,7 +51,6 @@ export async function measurePrune(session: Session, runs: number, total: number
   });
   const vacuumWalBytes = await walSince(session, from);
   return {
-    runs,
     deleted: { milliseconds, cpu, ...sums, deadRows, vacuumMilliseconds, vacuumWalBytes },
     dropped,
   };
