@@ -31,8 +31,11 @@ export async function fill(
 ): Promise<void> {
   for (let lot = from; lot < to; lot += LOT) {
     for (const table of TABLES) {
-      const [statement] = await copyStatement(session, table, total);
-      await session.query(statement!, [model, lot, Math.min(lot + LOT, to) - 1]);
+      await session.query(await copyStatement(session, table, total), [
+        model,
+        lot,
+        Math.min(lot + LOT, to) - 1,
+      ]);
     }
   }
   await settleDown(session);
@@ -44,7 +47,7 @@ export async function settleDown(session: Session): Promise<void> {
 }
 
 /** Columns are read from the catalog, so this holds whatever they are: a copy differs in its ids and times. */
-async function copyStatement(session: Session, table: string, total: number): Promise<string[]> {
+async function copyStatement(session: Session, table: string, total: number): Promise<string> {
   const columns = await session.query<{ name: string; type: string }>(
     `select column_name as name, data_type as type from information_schema.columns
      where table_schema = 'pgflow' and table_name = $1 order by ordinal_position`,
@@ -55,8 +58,6 @@ async function copyStatement(session: Session, table: string, total: number): Pr
     const time = `to_timestamp(${timeSql('n', total)} / 1000.0)`;
     return type.startsWith('timestamp') ? `case when "${name}" is not null then ${time} end` : `"${name}"`;
   });
-  return [
-    `insert into pgflow.${table} (${columns.map(({ name }) => `"${name}"`).join(', ')})
-     select ${values.join(', ')} from pgflow.${table} m, generate_series($2::bigint, $3::bigint) n where m.run_id = $1`,
-  ];
+  return `insert into pgflow.${table} (${columns.map(({ name }) => `"${name}"`).join(', ')})
+     select ${values.join(', ')} from pgflow.${table} m, generate_series($2::bigint, $3::bigint) n where m.run_id = $1`;
 }

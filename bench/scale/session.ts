@@ -28,17 +28,18 @@ interface Explained {
 /** A connection whose server process is on this machine, so that its CPU can be read. */
 export class Session {
   readonly #client: pg.Client;
-  #pid = 0;
+  readonly #pid: number;
 
-  constructor(url: string) {
-    this.#client = new pg.Client(url);
+  private constructor(client: pg.Client, pid: number) {
+    this.#client = client;
+    this.#pid = pid;
   }
 
-  async open(): Promise<this> {
-    await this.#client.connect();
-    const [row] = await this.query<{ pid: number }>('select pg_backend_pid() as pid');
-    this.#pid = row!.pid;
-    return this;
+  static async open(url: string): Promise<Session> {
+    const client = new pg.Client(url);
+    await client.connect();
+    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+    return new Session(client, rows[0]!.pid);
   }
 
   async query<T extends object>(sql: string, params: readonly unknown[] = []): Promise<T[]> {

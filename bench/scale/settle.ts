@@ -19,7 +19,7 @@ export interface Settles {
  * again. Their ids follow on those that are there: runs number `next` and after.
  */
 export async function measureSettles(url: string, next: number, total: number): Promise<Settles> {
-  const session = await new Session(url).open();
+  const session = await Session.open(url);
   try {
     const handlers = (
       await session.query<{ handler_id: number }>('select handler_id from pgflow.handlers')
