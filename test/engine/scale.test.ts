@@ -1,7 +1,9 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { defineFlow, type Flow } from '../../src/flow/define-flow.js';
+import { defineJob } from '../../src/flow/define-job.js';
 import { createPgFlow } from '../../src/index.js';
 import { createTestDatabase, describeEachDatabase } from '../harness/databases.js';
+import { inTransaction } from './sql-worker.js';
 import { createWorld } from './world.js';
 
 const MINUTES = { timeout: 300_000 };
@@ -117,5 +119,27 @@ describe('large maps on postgres', () => {
       { status: 'completed', attempt: 1, count },
     ]);
     expect(await pgflow.getRun(end.runId)).toEqual(end);
+  });
+});
+
+describeEachDatabase('how runs are looked up', (kind) => {
+  test('by their key, also when the tables were analysed while they were nearly empty', async () => {
+    const echo = defineJob({ slug: 'echo' }, ({ input }) => input);
+    const world = await createWorld(kind, { jobs: [echo], worker: false });
+    await world.pgflow.enqueue(echo, 1);
+    await world.db.query('analyze pgflow.runs');
+
+    let scans: { name: string; scans: number }[] = [];
+    await inTransaction(world.db, 'rollback', async (tx) => {
+      await tx.query(
+        `select * from pgflow.start_flows(array[gen_random_uuid()], '{echo}', array['2'::jsonb])`,
+      );
+      scans =
+        await tx.query(`select relname as name, pg_stat_get_xact_numscans(oid)::int as scans from pg_class
+        where relname in ('runs_pkey', 'runs_newest') order by relname`);
+    });
+
+    expect(scans).toMatchObject([{ name: 'runs_newest', scans: 0 }, { name: 'runs_pkey' }]);
+    expect(scans[1]!.scans).toBeGreaterThan(0);
   });
 });
