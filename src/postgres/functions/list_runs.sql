@@ -21,9 +21,9 @@ begin
   cross join lateral (
     (
       select r.run_id, r.seq, r.started_at from pgflow.runs r
-      where f.tag is null and (r.started_at, r.run_id) < (f.before, f.before_id)
+      where f.tag is null and (r.started_at, pg_catalog.uuid_send(r.run_id)) < (f.before, pg_catalog.uuid_send(f.before_id))
         and (f.flow is null or r.flow_slug = f.flow) and (f.status is null or r.status = f.status)
-      order by r.started_at desc, r.run_id desc limit f.most
+      order by r.started_at desc, pg_catalog.uuid_send(r.run_id) desc limit f.most
     )
     union all
     (

@@ -20,8 +20,7 @@ as $$
 declare
   _now timestamptz := pgflow.now();
   _new_runs uuid[]; _existing uuid[]; _whole_runs uuid[];
-  _ready pgflow.ready_step[]; _opened pgflow.open_step[];
-  _queued record; _changed record;
+  _placed record; _queued record; _changed record;
   _claimed pgflow.ready_step[]; _ready_at timestamptz; _row pgflow.change_row;
 begin
   if slots > 0 then
@@ -52,46 +51,31 @@ begin
   if pg_catalog.cardinality(_new_runs) < pg_catalog.cardinality(run_ids) then
     _existing := pgflow.check_starts(run_ids, flow_slugs, inputs, given_inputs, _new_runs);
   end if;
-  perform pgflow.place_steps(_new_runs, _now);
   if tags is not null then
     insert into pgflow.run_tags (tag, started_at, run_id)
     select distinct t.tag, _now, b.run_id
     from unnest(run_ids, tags) b(run_id, tags) cross join lateral unnest(b.tags::text[]) t(tag)
     where b.run_id = any (_new_runs);
   end if;
+  -- Of the new ones alone.
+  if _existing is not null then
+    select array_agg(b.run_id), array_agg(b.delay), array_agg(b.run_at), array_agg(b.known)
+    into run_ids, delays, run_ats, known_versions
+    from unnest(run_ids, delays, run_ats, known_versions) b(run_id, delay, run_at, known)
+    where b.run_id = any (_new_runs);
+  end if;
+  _placed := pgflow.place_steps(run_ids, delays, run_ats, known_versions, _now);
+  _whole_runs := _placed.unknown_runs;
 
-  select array_agg(row(x.run_id, x.step_index, x.step_slug, x.kind = 'map', null, x.depends_on, x.fed_map, x.dependents = '{}',
-      x.tasks, x.handler_id, x.timeout, x.begin_at + pg_catalog.make_interval(secs => x.start_delay))::pgflow.ready_step)
-      filter (where x.seq = 1),
-    array_agg(row(x.run_id, x.step_index, null, x.begin_at)::pgflow.open_step) filter (where x.seq = 0),
-    array_agg(x.run_id) filter (where x.seq = 0 or x.version is distinct from x.known)
-  into _ready, _opened, _whole_runs
-  from (
-    select b.run_id, b.known, r.seq, r.version, s.*, h.*,
-      case when s.kind = 'single' then 1 when r.seq = 1 then pg_catalog.jsonb_array_length(b.input) end as tasks,
-      greatest(b.run_at, _now + pg_catalog.make_interval(secs => coalesce(b.delay, 0))) as begin_at
-    from unnest(run_ids, inputs, delays, run_ats, known_versions) b(run_id, input, delay, run_at, known)
-    cross join lateral (
-      select r.seq, r.flow_slug, r.version from pgflow.runs r where r.run_id = b.run_id offset 0
-    ) r
-    cross join lateral (
-      select s.step_index, s.step_slug, s.kind, s.depends_on, s.fed_map, s.dependents, s.handler_id from pgflow.steps s
-      where s.flow_slug = r.flow_slug and s.version = r.version and s.dep_count = 0 offset 0
-    ) s
-    cross join lateral (
-      select h.timeout, h.start_delay from pgflow.handlers h where h.handler_id = s.handler_id offset 0
-    ) h
-    where _existing is null or b.run_id = any (_new_runs)
-  ) x;
-  if _ready is not null then
-    _queued := pgflow.queue_tasks(_ready, claimant, claimant_handlers, _now, slots);
+  if _placed.ready is not null then
+    _queued := pgflow.queue_tasks(_placed.ready, claimant, claimant_handlers, _now, slots);
     slots := _queued.slots;
     _ready_at := _queued.ready_at;
     _claimed := _queued.claimed;
   end if;
-  if _opened is not null then
-    _changed := pgflow.end_changes(array(select o.run_id from unnest(_opened) o),
-      pg_catalog.array_fill(0, array[pg_catalog.cardinality(_opened)]), null, _opened, '{}', '{}',
+  if _placed.opened is not null then
+    _changed := pgflow.end_changes(array(select o.run_id from unnest(_placed.opened) o),
+      pg_catalog.array_fill(0, array[pg_catalog.cardinality(_placed.opened)]), null, _placed.opened, '{}', '{}',
       claimant, claimant_handlers, slots, _now);
     _ready_at := least(_ready_at, _changed.ready_at);
     _claimed := _claimed || _changed.claimed;

@@ -77,8 +77,9 @@ create table pgflow.runs (
   root_run_id     uuid not null
 ) with (fillfactor = 70);
 
--- The id is no key here: on a nearly empty table that was analysed, the planner took this index for lookups by id.
-create index runs_newest on pgflow.runs (started_at) include (run_id);
+-- With the id as bytes: as it is, the planner took this index for lookups by id where the table was analysed while it was
+-- nearly empty, and kept to it.
+create index runs_newest on pgflow.runs (started_at, pg_catalog.uuid_send(run_id));
 
 -- By tag, newest first, read off the key. With an array in `runs` and a GIN index the planner guesses how many runs
 -- have a tag: it walks through all of them for one, or sorts all that have it for the newest 50.
