@@ -34,6 +34,8 @@ async function finishRuns(db: TestDatabase, count: number): Promise<void> {
   await db.query(
     `update pgflow.runs set started_at = started_at - interval '2 days', completed_at = completed_at - interval '2 days'`,
   );
+  // It would go on polling, and wait for locks like the command under test.
+  await pgflow.stop();
 }
 
 test.each(['migrate', 'doctor', 'prune'])('%s explains itself', async (command) => {
