@@ -55,8 +55,8 @@ export class FaultSchedule {
   #strike(fault: StormFault): void {
     const process = this.#chooseProcess(fault);
     if (process === undefined || this.#taken.has(fault.of)) return;
-    process.busy = fault.of === 'worker' || fault.of === 'web' || fault.of === 'process';
-    if (!process.busy) this.#taken.add(fault.of);
+    process.busy = true;
+    if (!isOfProcess(fault.of)) this.#taken.add(fault.of);
     this.counts.set(fault.name, (this.counts.get(fault.name) ?? 0) + 1);
     const done = fault
       .strike({ stage: this.#stage, random: this.#random, process })
@@ -75,13 +75,16 @@ export class FaultSchedule {
   }
 
   /** One that no other fault has. */
-  #chooseProcess({ of }: StormFault): StormProcess | undefined {
+  #chooseProcess(fault: StormFault): StormProcess | undefined {
+    const of = fault.and ?? fault.of;
     const { webs, workers } = this.#stage;
+    if (!isOfProcess(of)) return NOBODY;
     const all = of === 'web' ? webs : of === 'worker' ? workers : [...webs, ...workers];
-    if (of === 'server' || of === 'redis' || of === 'readers' || of === 'nobody') return NOBODY;
     const free = all.filter((process) => process.isReady && !process.busy);
     return free[Math.floor(this.#random() * free.length)];
   }
 }
+
+const isOfProcess = (of: StormFault['of']) => of === 'worker' || of === 'web' || of === 'process';
 
 const NOBODY = { busy: false } as StormProcess;

@@ -1,4 +1,5 @@
 import { pause, persist, timeUp } from './fixtures/commands.js';
+import { ALL_RUNS, ALL_TASKS, forgetPruned, type Pruned, readPruned } from './pruned.js';
 import { digestOf } from './sightings.js';
 import type { Stage } from './stage.js';
 import { COMMITTING } from './storm-flows.js';
@@ -15,7 +16,9 @@ export async function checkRest(stage: Stage, patience: number, report: StormRep
   await mend(stage);
   await ask(stage, { do: 'calm' }, 'calm', patience);
   await allEnded(stage, patience);
-  const answers = await ask(stage, { do: 'rest', patience }, 'rested', 2 * patience);
+  const pruned = await readPruned(stage.db);
+  report.pruned += Object.keys(pruned).length;
+  const answers = await ask(stage, { do: 'rest', patience, pruned }, 'rested', 2 * patience);
   await audit.look();
 
   for (const { problems, seen, watchers } of answers) {
@@ -40,6 +43,7 @@ export async function checkRest(stage: Stage, patience: number, report: StormRep
   }
   await pgflow.prune({ olderThan: 0 });
   await stage.db.query('delete from public.effects');
+  await forgetPruned(stage.db);
   await audit.look();
   audit.forget();
   ledger.clear();
@@ -62,7 +66,7 @@ async function mend({ db, webs, workers, readers, redis }: Stage): Promise<void>
 /** All web processes at once. */
 function ask(
   { webs }: Stage,
-  command: { do: string; patience?: number },
+  command: { do: string; patience?: number; pruned?: Pruned },
   type: string,
   patience: number,
 ): Promise<any[]> {
@@ -99,7 +103,7 @@ function checkSeen({ audit }: Stage, [runId, seq, digest]: [string, number, stri
 
 async function checkStarts({ db, ledger }: Stage): Promise<string[]> {
   const rows = await db.query<{ run_id: string }>(
-    'select s as run_id from unnest($1::uuid[]) s where not exists (select from pgflow.runs r where r.run_id = s)',
+    `select s as run_id from unnest($1::uuid[]) s where not exists (select from ${ALL_RUNS} r where r.run_id = s)`,
     [[...ledger.started]],
   );
   return rows.map(({ run_id }) => `Q1: run ${run_id} was acknowledged, and is not there`);
@@ -113,11 +117,11 @@ async function checkEffects({ db }: Stage): Promise<string[]> {
      union all
      select 'Q1: the effect of ' || e.key || ' was written, but the task is not completed' from public.effects e
      where not exists (
-       select from pgflow.step_tasks t where t.run_id = e.run_id and t.step_slug = e.step_slug
+       select from ${ALL_TASKS} t where t.run_id = e.run_id and t.step_slug = e.step_slug
          and t.task_index = e.task_index and t.status = 'completed')
      union all
      select 'Q1: task ' || t.task_index || ' of ' || t.step_slug || ' of run ' || t.run_id || ' is completed without its effect'
-     from pgflow.step_tasks t join pgflow.runs r using (run_id)
+     from ${ALL_TASKS} t join ${ALL_RUNS} r using (run_id)
      where t.status = 'completed' and t.step_slug = any ($1) and not exists (
        select from public.effects e where e.key = r.root_run_id || ':' || t.step_slug || ':' || t.task_index)`,
     [COMMITTING],
@@ -127,7 +131,7 @@ async function checkEffects({ db }: Stage): Promise<string[]> {
 
 async function countRuns({ db }: Stage, report: StormReport): Promise<void> {
   const rows = await db.query<{ status: string; count: number }>(
-    'select status, count(*)::int as count from pgflow.runs group by status',
+    `select status, count(*)::int as count from ${ALL_RUNS} r group by status`,
   );
   for (const { status, count } of rows) report.runs[status] = (report.runs[status] ?? 0) + count;
 }

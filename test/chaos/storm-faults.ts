@@ -1,6 +1,8 @@
 import type { TcpProxy } from '../harness/tcp-proxy.js';
 import { pause, timeUp } from './fixtures/commands.js';
+import { Flood } from './flood.js';
 import type { Stage } from './stage.js';
+import { LEASE } from './storm-flows.js';
 import type { StormProcess } from './storm-process.js';
 import { RELIABLE } from './unreliable-bus.js';
 
@@ -11,6 +13,8 @@ export interface StormFault {
   readonly weight: number;
   /** Whom it befalls; several faults at once never befall the same. */
   readonly of: 'worker' | 'web' | 'process' | 'server' | 'redis' | 'readers' | 'nobody';
+  /** Which of the processes it takes too, when it befalls the server. */
+  readonly and?: 'worker' | 'process';
   strike(strike: Strike): Promise<void>;
 }
 
@@ -27,6 +31,8 @@ const pick = <T>(random: () => number, list: readonly T[]): T => list[Math.floor
 
 /** Longer than a lease. */
 const LONG = [2_500, 4_500] as const;
+/** How long something that should happen is waited for. */
+const PATIENCE = 15_000;
 /** What becomes of a process that does not end when it is asked to. */
 const STUCK = 90_000;
 
@@ -139,8 +145,15 @@ async function lockRuns(strike: Strike): Promise<void> {
 
 async function breakMessages(strike: Strike): Promise<void> {
   const rate = () => pick(strike.random, [0, 0.2, 0.5, 1]);
-  const rates = { lost: rate(), doubled: rate(), late: rate() };
+  const rates = { ...RELIABLE, lost: rate(), doubled: rate(), late: rate() };
   strike.process.tell({ do: 'bus', rates });
+  await wait(strike, 1_000, 5_000);
+  strike.process.tell({ do: 'bus', rates: RELIABLE });
+}
+
+/** Its messages and event streams come from a later version. */
+async function upgradeOthers(strike: Strike): Promise<void> {
+  strike.process.tell({ do: 'bus', rates: { ...RELIABLE, newer: pick(strike.random, [0.2, 0.5, 1]) } });
   await wait(strike, 1_000, 5_000);
   strike.process.tell({ do: 'bus', rates: RELIABLE });
 }
@@ -165,6 +178,50 @@ async function garbage(strike: Strike): Promise<void> {
     'x'.repeat(7_000),
   ];
   for (const message of messages) await strike.stage.db.query(`select pg_notify('pgflow', $1)`, [message]);
+}
+
+/** Somebody else has them all when a process loses its own. */
+async function takeConnections(strike: Strike): Promise<void> {
+  const flood = new Flood(strike.stage.url);
+  const { proxy } = strike.process;
+  try {
+    await flood.rise();
+    proxy.refuse();
+    proxy.cut();
+    await flood.rise(300);
+    proxy.accept();
+    await flood.rise(500 + strike.random() * 2_000);
+  } finally {
+    proxy.accept();
+    await flood.ebb();
+  }
+}
+
+/** Of a worker whose handlers have all connections of their pool: until it has renewed its lease all the same. */
+async function exhaustPool({ process, stage }: Strike): Promise<void> {
+  const held = await Promise.race([process.ask({ do: 'hold' }, 'held'), timeUp(PATIENCE)]);
+  if (held && !(await renewsLease(stage, held.pid))) {
+    stage.ledger.wrong.push(
+      `W1: ${process.name} has not renewed its lease for ${PATIENCE / 1000} s, while its handlers held their pool`,
+    );
+  }
+  process.tell({ do: 'release' });
+}
+
+/** Whether a process registers, or renews its lease, more than the length of one from now on. */
+async function renewsLease({ db }: Stage, pid: number): Promise<boolean> {
+  const end = performance.now() + PATIENCE;
+  const [begin] = await db.query<{ now: string }>('select now()::text as now');
+  while (performance.now() < end) {
+    const alive = await db.query(
+      `select from pgflow.workers
+       where name like '%:' || $1 and expires_at > $2::timestamptz + make_interval(secs => 2 * $3)`,
+      [pid, begin!.now, LEASE],
+    );
+    if (alive.length > 0) return true;
+    await pause(100);
+  }
+  return false;
 }
 
 export const STORM_FAULTS: readonly StormFault[] = [
@@ -193,6 +250,21 @@ export const STORM_FAULTS: readonly StormFault[] = [
   { name: 'connection lost at an answer', weight: 5, of: 'process', strike: cutAtAnswer },
   { name: 'connection lost before COMMIT', weight: 2, of: 'worker', strike: cutBeforeCommit },
   { name: 'messages lost, doubled, late', weight: 6, of: 'process', strike: breakMessages },
+  { name: 'messages of a later version', weight: 3, of: 'process', strike: upgradeOthers },
+  {
+    name: 'runs pruned',
+    weight: 2,
+    of: 'web',
+    strike: async ({ process }) => process.tell({ do: 'prune' }),
+  },
+  { name: 'pool held by handlers', weight: 1, of: 'server', and: 'worker', strike: exhaustPool },
+  {
+    name: 'connections of the server taken',
+    weight: 1,
+    of: 'server',
+    and: 'process',
+    strike: takeConnections,
+  },
   { name: 'garbage published', weight: 1, of: 'nobody', strike: garbage },
   {
     name: 'server restarted (fast)',
