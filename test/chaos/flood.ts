@@ -24,8 +24,9 @@ export class Flood {
     }
   }
 
-  async ebb(): Promise<void> {
-    await Promise.all(this.#taken.splice(0).map((client) => client.end().catch(() => {})));
+  /** Gives back so many of them, or all. */
+  async ebb(count = this.#taken.length): Promise<void> {
+    await Promise.all(this.#taken.splice(0, count).map((client) => client.end().catch(() => {})));
   }
 
   /** False when the server has no more. */

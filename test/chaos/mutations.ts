@@ -166,6 +166,72 @@ export const MUTATIONS: readonly Mutation[] = [
     red: /C[12]: /,
   },
   {
+    name: 'unknown status shown',
+    edits: [
+      {
+        file: 'src/run/codec.ts',
+        find: 'status: readOneOf(RUN_STATUSES, wire.status),',
+        replace: 'status: wire.status as never,',
+      },
+    ],
+    proof: { storm: ['messages of a later version'] },
+    red: /C[123]: /,
+  },
+  {
+    name: 'pruned runs not noticed',
+    edits: [
+      {
+        file: 'src/live/tracked-run.ts',
+        find: '    if (rowSeq === undefined) {\n      this.end(runNotFound(this.runId));\n      return;',
+        replace: '    if (rowSeq === undefined) {\n      return;',
+      },
+      {
+        file: 'src/live/tracked-run.ts',
+        find: '      if (since === 0) this.end(runNotFound(this.runId));\n',
+        replace: '',
+      },
+    ],
+    proof: { storm: ['runs pruned', 'messages lost', 'database silent'] },
+    red: /C1: .*was pruned/,
+  },
+  {
+    name: 'engine on the pool of the handlers',
+    edits: [
+      {
+        file: 'src/postgres/drivers/pg.ts',
+        find: 'const engine = openPool({',
+        replace: "const engine = typeof given !== 'string' ? given : openPool({",
+      },
+    ],
+    proof: { storm: ['pool held'] },
+    red: /W1: /,
+  },
+  {
+    name: 'too many connections told as the end',
+    edits: [
+      {
+        file: 'src/postgres/drivers/pg-errors.ts',
+        find: '  if (code && REFUSES.test(code)) {',
+        replace:
+          "  if (code === '53300') return new PgFlowError('CLOSED', message ?? '');\n  if (code && REFUSES.test(code)) {",
+      },
+    ],
+    proof: { storm: ['connections of the server'] },
+    red: /A tenant was refused: CLOSED/,
+  },
+  {
+    name: 'too many connections taken for an answer',
+    edits: [
+      {
+        file: 'src/postgres/drivers/pg-errors.ts',
+        find: 'const SERVER = /^(08|28|3D000|53300|57P0)/;',
+        replace: 'const SERVER = /^(08|28|3D000|57P0)/;',
+      },
+    ],
+    proof: { storm: ['connections of the server'] },
+    red: /Q1: .*though its handler had succeeded/,
+  },
+  {
     name: 'gaps of the event stream overlooked',
     edits: [
       {

@@ -4,6 +4,7 @@ import { digestOf } from './sightings.js';
 import type { Stage } from './stage.js';
 import { COMMITTING } from './storm-flows.js';
 import type { StormReport } from './storm-report.js';
+import { takeUnfairFailures } from './unfair-failures.js';
 import { type Rates, RELIABLE } from './unreliable-bus.js';
 
 /**
@@ -27,7 +28,7 @@ export async function checkRest(stage: Stage, patience: number, report: StormRep
     report.states += seen.length;
     for (const state of seen) ledger.wrong.push(...checkSeen(stage, state));
   }
-  ledger.wrong.push(...(await checkStarts(stage)));
+  ledger.wrong.push(...(await checkStarts(stage)), ...(await takeUnfairFailures(stage.db)));
   const doubles = await checkEffects(stage);
   report.completedTwice += doubles.length;
   ledger.wrong.push(...doubles);

@@ -10,6 +10,7 @@ import { throughPort } from './faulty-world.js';
 import { Ledger } from './ledger.js';
 import { keepPruned } from './pruned.js';
 import { StormProcess } from './storm-process.js';
+import { keepUnfairFailures } from './unfair-failures.js';
 
 const WEBS = 3;
 const WORKERS = 3;
@@ -55,6 +56,7 @@ export async function setStage(seed: number, bus: StormBus): Promise<Stage> {
     const audit = await startAudit(db);
     await db.query('create table public.effects (key text, run_id uuid, step_slug text, task_index int)');
     await keepPruned(db);
+    await keepUnfairFailures(db);
     await grantToRole(db, ['public', 'pgflow_audit']);
     const ledger = new Ledger();
     const open = async (port: number) => {

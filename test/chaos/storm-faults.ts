@@ -190,7 +190,12 @@ async function takeConnections(strike: Strike): Promise<void> {
     proxy.cut();
     await flood.rise(300);
     proxy.accept();
-    await flood.rise(500 + strike.random() * 2_000);
+    // Now and then it gets some of those that it needs.
+    for (let times = 0; times < 10; times += 1) {
+      await wait(strike, 20, 300);
+      await flood.ebb(2);
+      await flood.rise();
+    }
   } finally {
     proxy.accept();
     await flood.ebb();
