@@ -207,19 +207,6 @@ export const MUTATIONS: readonly Mutation[] = [
     red: /W1: /,
   },
   {
-    name: 'too many connections told as the end',
-    edits: [
-      {
-        file: 'src/postgres/drivers/pg-errors.ts',
-        find: '  if (code && REFUSES.test(code)) {',
-        replace:
-          "  if (code === '53300') return new PgFlowError('CLOSED', message ?? '');\n  if (code && REFUSES.test(code)) {",
-      },
-    ],
-    proof: { storm: ['connections of the server'] },
-    red: /A tenant was refused: CLOSED/,
-  },
-  {
     name: 'too many connections taken for an answer',
     edits: [
       {
