@@ -1,6 +1,7 @@
 import { pause } from './fixtures/commands.js';
 import type { Stage } from './stage.js';
-import { STORM_FAULTS, type StormFault } from './storm-faults.js';
+import type { StormFault } from './storm-fault.js';
+import { STORM_FAULTS } from './storm-faults.js';
 import type { StormProcess } from './storm-process.js';
 
 /** Faults at once at most. */

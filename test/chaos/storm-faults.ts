@@ -1,38 +1,11 @@
 import type { TcpProxy } from '../harness/tcp-proxy.js';
-import { pause, timeUp } from './fixtures/commands.js';
-import { Flood } from './flood.js';
-import type { Stage } from './stage.js';
-import { LEASE } from './storm-flows.js';
-import type { StormProcess } from './storm-process.js';
+import { timeUp } from './fixtures/commands.js';
+import { exhaustPool, takeConnections } from './scarce-connections.js';
+import { pick, type StormFault, type Strike, wait } from './storm-fault.js';
 import { RELIABLE } from './unreliable-bus.js';
-
-/** Something that goes wrong, and is mended after a while. */
-export interface StormFault {
-  readonly name: string;
-  /** How often it comes, against the others. */
-  readonly weight: number;
-  /** Whom it befalls; several faults at once never befall the same. */
-  readonly of: 'worker' | 'web' | 'process' | 'server' | 'redis' | 'readers' | 'nobody';
-  /** Which of the processes it takes too, when it befalls the server. */
-  readonly and?: 'worker' | 'process';
-  strike(strike: Strike): Promise<void>;
-}
-
-export interface Strike {
-  readonly stage: Stage;
-  readonly random: () => number;
-  /** Of faults that befall one. */
-  readonly process: StormProcess;
-}
-
-/** Milliseconds between `from` and `to`. */
-const wait = ({ random }: Strike, from: number, to: number) => pause(from + random() * (to - from));
-const pick = <T>(random: () => number, list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
 
 /** Longer than a lease. */
 const LONG = [2_500, 4_500] as const;
-/** How long something that should happen is waited for. */
-const PATIENCE = 15_000;
 /** What becomes of a process that does not end when it is asked to. */
 const STUCK = 90_000;
 
@@ -178,55 +151,6 @@ async function garbage(strike: Strike): Promise<void> {
     'x'.repeat(7_000),
   ];
   for (const message of messages) await strike.stage.db.query(`select pg_notify('pgflow', $1)`, [message]);
-}
-
-/** Somebody else has them all when a process loses its own. */
-async function takeConnections(strike: Strike): Promise<void> {
-  const flood = new Flood(strike.stage.url);
-  const { proxy } = strike.process;
-  try {
-    await flood.rise();
-    proxy.refuse();
-    proxy.cut();
-    await flood.rise(300);
-    proxy.accept();
-    // Now and then it gets some of those that it needs.
-    for (let times = 0; times < 10; times += 1) {
-      await wait(strike, 20, 300);
-      await flood.ebb(2);
-      await flood.rise();
-    }
-  } finally {
-    proxy.accept();
-    await flood.ebb();
-  }
-}
-
-/** Of a worker whose handlers have all connections of their pool: until it has renewed its lease all the same. */
-async function exhaustPool({ process, stage }: Strike): Promise<void> {
-  const held = await Promise.race([process.ask({ do: 'hold' }, 'held'), timeUp(PATIENCE)]);
-  if (held && !(await renewsLease(stage, held.pid))) {
-    stage.ledger.wrong.push(
-      `W1: ${process.name} has not renewed its lease for ${PATIENCE / 1000} s, while its handlers held their pool`,
-    );
-  }
-  process.tell({ do: 'release' });
-}
-
-/** Whether a process registers, or renews its lease, more than the length of one from now on. */
-async function renewsLease({ db }: Stage, pid: number): Promise<boolean> {
-  const end = performance.now() + PATIENCE;
-  const [begin] = await db.query<{ now: string }>('select now()::text as now');
-  while (performance.now() < end) {
-    const alive = await db.query(
-      `select from pgflow.workers
-       where name like '%:' || $1 and expires_at > $2::timestamptz + make_interval(secs => 2 * $3)`,
-      [pid, begin!.now, LEASE],
-    );
-    if (alive.length > 0) return true;
-    await pause(100);
-  }
-  return false;
 }
 
 export const STORM_FAULTS: readonly StormFault[] = [
