@@ -1,4 +1,4 @@
-import { pause } from './fixtures/commands.js';
+import { pause, timeUp } from './fixtures/commands.js';
 import type { Stage } from './stage.js';
 import type { StormFault } from './storm-fault.js';
 import { STORM_FAULTS } from './storm-faults.js';
@@ -8,6 +8,8 @@ import type { StormProcess } from './storm-process.js';
 const MOST_AT_ONCE = 4;
 /** Milliseconds between two faults at most. */
 const LONGEST_PAUSE = 500;
+/** Milliseconds that it may take until the last faults are mended; a process that does not stop has 90 s. */
+const LONGEST_MENDING = 150_000;
 
 /** Injects faults by chance, as the seed decides, and counts them. */
 export class FaultSchedule {
@@ -15,7 +17,8 @@ export class FaultSchedule {
   readonly #stage: Stage;
   readonly #random: () => number;
   readonly #faults: readonly StormFault[];
-  readonly #under = new Set<Promise<void>>();
+  /** With their names. */
+  readonly #under = new Map<Promise<void>, string>();
   /** The server, and all readers, have one fault at a time. */
   readonly #taken = new Set<StormFault['of']>();
 
@@ -38,7 +41,12 @@ export class FaultSchedule {
       if (this.#under.size < MOST_AT_ONCE) this.#strike(this.#draw());
       await pause(50 + this.#random() * LONGEST_PAUSE);
     }
-    while (this.#under.size > 0) await Promise.all(this.#under);
+    const late = timeUp(LONGEST_MENDING).then(() => {
+      const names = [...this.#under.values()].join(', ');
+      throw new Error(`${LONGEST_MENDING / 1000} s after the storm these faults are not mended: ${names}`);
+    });
+    late.catch(() => {});
+    while (this.#under.size > 0) await Promise.race([Promise.all(this.#under.keys()), late]);
   }
 
   /** One that has not been yet, or any. */
@@ -72,7 +80,7 @@ export class FaultSchedule {
         this.#taken.delete(fault.of);
         process.busy = false;
       });
-    this.#under.add(done);
+    this.#under.set(done, [fault.name, process.name].filter(Boolean).join(' of '));
   }
 
   /** One that no other fault has. */

@@ -3,6 +3,7 @@ import { ALL_RUNS, ALL_TASKS, forgetPruned, type Pruned, readPruned } from './pr
 import { digestOf } from './sightings.js';
 import type { Stage } from './stage.js';
 import { COMMITTING } from './storm-flows.js';
+import type { StormProcess } from './storm-process.js';
 import type { StormReport } from './storm-report.js';
 import { takeUnfairFailures } from './unfair-failures.js';
 import { type Rates, RELIABLE } from './unreliable-bus.js';
@@ -15,11 +16,11 @@ import { type Rates, RELIABLE } from './unreliable-bus.js';
 export async function checkRest(stage: Stage, patience: number, report: StormReport): Promise<void> {
   const { webs, workers, pgflow, audit, ledger } = stage;
   await mend(stage);
-  await ask(stage, { do: 'calm' }, 'calm', patience);
+  await ask(webs, { do: 'calm' }, 'calm', patience);
   await allEnded(stage, patience);
   const pruned = await readPruned(stage.db);
   report.pruned += Object.keys(pruned).length;
-  const answers = await ask(stage, { do: 'rest', patience, pruned }, 'rested', 2 * patience);
+  const answers = await ask(webs, { do: 'rest', patience, pruned }, 'rested', 2 * patience);
   await audit.look();
 
   for (const { problems, seen, watchers } of answers) {
@@ -34,13 +35,13 @@ export async function checkRest(stage: Stage, patience: number, report: StormRep
   ledger.wrong.push(...doubles);
   await countRuns(stage, report);
 
-  for (const { problems } of await ask(stage, { do: 'clear', patience }, 'cleared', 2 * patience)) {
+  for (const { problems } of await ask(webs, { do: 'clear', patience }, 'cleared', 2 * patience)) {
     ledger.wrong.push(...problems);
   }
   ledger.wrong.push(...(await checkConnections(stage, patience)));
-  for (const process of [...webs, ...workers]) {
-    const { messages } = (await process.ask({ do: 'count' }, 'counted')) as { messages: Rates };
-    for (const [kind, count] of Object.entries(messages)) report.messages[kind as keyof Rates] += count;
+  for (const { messages } of await ask([...webs, ...workers], { do: 'count' }, 'counted', patience)) {
+    for (const [kind, count] of Object.entries(messages as Rates))
+      report.messages[kind as keyof Rates] += count;
   }
   await pgflow.prune({ olderThan: 0 });
   await stage.db.query('delete from public.effects');
@@ -64,18 +65,18 @@ async function mend({ db, webs, workers, readers, redis }: Stage): Promise<void>
   for (const process of [...webs, ...workers]) process.tell({ do: 'bus', rates: RELIABLE });
 }
 
-/** All web processes at once. */
+/** All of them at once. */
 function ask(
-  { webs }: Stage,
+  processes: readonly StormProcess[],
   command: { do: string; patience?: number; pruned?: Pruned },
   type: string,
   patience: number,
 ): Promise<any[]> {
   const late = timeUp(patience * 1000 + 30_000).then(() => {
-    throw new Error(`After ${patience} s of calm not all web processes have answered "${command.do}".`);
+    throw new Error(`After ${patience} s of calm not all processes have answered "${command.do}".`);
   });
   late.catch(() => {});
-  return Promise.race([Promise.all(webs.map((web) => web.ask(command, type))), late]);
+  return Promise.race([Promise.all(processes.map((process) => process.ask(command, type))), late]);
 }
 
 async function allEnded({ db, pgflow }: Stage, patience: number): Promise<void> {

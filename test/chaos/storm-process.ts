@@ -88,8 +88,9 @@ export class StormProcess {
     if (this.#mode === 'ready') this.#child!.writeLine(JSON.stringify(command));
   }
 
-  /** Tells it, and waits for the message of that type. Rejects if it ends before. */
+  /** Tells it, and waits for the message of that type. Rejects if it ends before, or is not there. */
   ask(command: object, type: string): Promise<any> {
+    if (this.#mode !== 'ready') return Promise.reject(new Error(`${this.name} is ${this.#mode}.`));
     const answer = this.#next(type);
     this.tell(command);
     return answer;
