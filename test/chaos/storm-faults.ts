@@ -182,7 +182,7 @@ export const STORM_FAULTS: readonly StormFault[] = [
   { name: 'messages of a later version', weight: 3, of: 'process', strike: upgradeOthers },
   {
     name: 'runs pruned',
-    weight: 2,
+    weight: 4,
     of: 'web',
     strike: async ({ process }) => process.tell({ do: 'prune' }),
   },
