@@ -17,8 +17,8 @@ export class FaultSchedule {
   readonly #stage: Stage;
   readonly #random: () => number;
   readonly #faults: readonly StormFault[];
-  /** With their names. */
-  readonly #under = new Map<Promise<void>, string>();
+  /** With what they befall. */
+  readonly #under = new Map<Promise<void>, { readonly name: string; readonly process: StormProcess }>();
   /** The server, and all readers, have one fault at a time. */
   readonly #taken = new Set<StormFault['of']>();
 
@@ -42,8 +42,10 @@ export class FaultSchedule {
       await pause(50 + this.#random() * LONGEST_PAUSE);
     }
     const late = timeUp(LONGEST_MENDING).then(() => {
-      const names = [...this.#under.values()].join(', ');
-      throw new Error(`${LONGEST_MENDING / 1000} s after the storm these faults are not mended: ${names}`);
+      const left = [...this.#under.values()].map(({ name, process }) => `"${name}" of ${process.state}`);
+      throw new Error(
+        `${LONGEST_MENDING / 1000} s after the storm these faults are not mended: ${left.join(', ')}`,
+      );
     });
     late.catch(() => {});
     while (this.#under.size > 0) await Promise.race([Promise.all(this.#under.keys()), late]);
@@ -80,7 +82,7 @@ export class FaultSchedule {
         this.#taken.delete(fault.of);
         process.busy = false;
       });
-    this.#under.set(done, [fault.name, process.name].filter(Boolean).join(' of '));
+    this.#under.set(done, { name: fault.name, process });
   }
 
   /** One that no other fault has. */
@@ -96,4 +98,4 @@ export class FaultSchedule {
 
 const isOfProcess = (of: StormFault['of']) => of === 'worker' || of === 'web' || of === 'process';
 
-const NOBODY = { busy: false } as StormProcess;
+const NOBODY = { busy: false, state: 'nobody' } as StormProcess;

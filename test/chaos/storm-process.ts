@@ -47,6 +47,12 @@ export class StormProcess {
     this.#options = options;
   }
 
+  /** What it is now, and said last. */
+  get state(): string {
+    const said = this.#child?.output.slice(-15).join('\n');
+    return `${this.name}, ${this.#mode}, child ${this.#child?.pid}, which said last:\n${said}\n`;
+  }
+
   get isReady(): boolean {
     return this.#mode === 'ready';
   }
