@@ -100,7 +100,8 @@ export async function setStage(seed: number, bus: StormBus): Promise<Stage> {
     let lives = 0;
     const workers = await Promise.all(
       Array.from({ length: WORKERS }, (_, i) =>
-        create('worker', i, () => ({ STORM_EDITION: String(1 + (lives++ % 2)) })),
+        // There is always one of each edition; the last one changes with each life.
+        create('worker', i, () => ({ STORM_EDITION: String(1 + ((i < 2 ? i : lives++) % 2)) })),
       ),
     );
     await Promise.all([...webs, ...workers].map((process) => process.start()));
