@@ -1,7 +1,10 @@
 import pg from 'pg';
-import { pause } from './fixtures/commands.js';
+import { pause, timeUp } from './fixtures/commands.js';
 
 const TOO_MANY_CONNECTIONS = '53300';
+/** Milliseconds. */
+const CONNECT_TIMEOUT = 5_000;
+const GOODBYE_TIMEOUT = 2_000;
 
 /** Connections that somebody else takes from a server and does nothing with. */
 export class Flood {
@@ -26,12 +29,17 @@ export class Flood {
 
   /** Gives back so many of them, or all. */
   async ebb(count = this.#taken.length): Promise<void> {
-    await Promise.all(this.#taken.splice(0, count).map((client) => client.end().catch(() => {})));
+    const left = this.#taken.splice(0, count).map((client) => client.end().catch(() => {}));
+    await Promise.race([Promise.all(left), timeUp(GOODBYE_TIMEOUT)]);
   }
 
   /** False when the server has no more. */
   async #take(): Promise<boolean> {
-    const client = new pg.Client({ connectionString: this.#url, application_name: 'flood' });
+    const client = new pg.Client({
+      connectionString: this.#url,
+      application_name: 'flood',
+      connectionTimeoutMillis: CONNECT_TIMEOUT,
+    });
     client.on('error', () => {});
     try {
       await client.connect();
