@@ -226,8 +226,12 @@ export const MUTATIONS: readonly Mutation[] = [
         find: '  return lost({ ...state, fresh: true }, now);',
         replace: '  return stay(state);',
       },
-      // Few plans meet it: one in a thousand or so.
-      { file: 'src/http/stream-reader.model.test.ts', find: 'numRuns: 1000', replace: 'numRuns: 10_000' },
+      // Few plans meet it; with this seed the 229th, with another one of some thousands.
+      {
+        file: 'src/http/stream-reader.model.test.ts',
+        find: 'numRuns: 1000',
+        replace: 'numRuns: 60_000, seed: -710116211',
+      },
     ],
     proof: { unit: 'src/http/stream-reader.model.test.ts' },
     // By chance it shows first that the reader never catches up.
