@@ -76,6 +76,23 @@ describe('over a real connection', () => {
     keep();
   });
 
+  it('a refusal that breaks off is asked for again', async () => {
+    const listener = server.listeners('request')[0] as (...args: unknown[]) => void;
+    server.removeAllListeners('request');
+    server.once('request', (_, res) => {
+      res.writeHead(404, { 'content-type': 'application/json', 'content-length': 100 });
+      res.write('{"error":', () => {
+        server.on('request', listener);
+        res.destroy();
+      });
+    });
+    pgflow.add(RUN_ID);
+
+    const view = await shows(createClient({ url }).watch(RUN_ID), ({ state }) => state !== 'loading');
+
+    expect(view.state).toBe('live');
+  });
+
   it('the last subscriber to leave closes the connection', async () => {
     pgflow.add(RUN_ID);
     const store = createClient({ url }).watch(RUN_ID);

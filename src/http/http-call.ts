@@ -54,9 +54,15 @@ function postOf(body: object): RequestInit {
   }
 }
 
-/** The error that a response stands for. */
+/**
+ * The error that a response stands for.
+ *
+ * @throws {PgFlowError} `UNREACHABLE` when the answer breaks off: it says nothing then, whatever its status.
+ */
 export async function readError(response: Response): Promise<PgFlowError> {
-  const text = await response.text().catch(() => '');
+  const text = await response.text().catch((cause) => {
+    throw unreachable(`${response.url || 'The server'} broke off its answer.`, cause);
+  });
   const error = readOrNull(() => JSON.parse(text).error);
   if (typeof error?.code !== 'string' || typeof error.message !== 'string') return notOurs(response);
   const data = typeof error.data === 'object' && error.data !== null ? error.data : undefined;

@@ -133,9 +133,16 @@ export class Settler {
   async #giveBack({ task, trace }: Execution, error: unknown): Promise<void> {
     this.#ports.onError(`Could not settle a task of run ${task.runId}; it is given back`, error);
     tellEnding(trace?.stopped('returned'));
-    await this.#ports.store.returnTasks([task]).catch((again) => {
-      this.#ports.onError('Could not give a task back; its lease will end', again);
-    });
+    // Until then it is held: a live worker's lease does not end, so nobody else would give it back.
+    for (let failures = 0; !this.#closed; failures += 1) {
+      try {
+        await this.#ports.store.returnTasks([task]);
+        return;
+      } catch (again) {
+        if (failures === 0) this.#ports.onError('Could not give a task back; trying again', again);
+        await pause(failures);
+      }
+    }
   }
 
   async #settle(items: readonly Item[]): Promise<boolean[]> {

@@ -1,12 +1,15 @@
-import { pause } from './fixtures/commands.js';
+import { pause, timeUp } from './fixtures/commands.js';
 import type { Stage } from './stage.js';
-import { STORM_FAULTS, type StormFault } from './storm-faults.js';
+import type { StormFault } from './storm-fault.js';
+import { STORM_FAULTS } from './storm-faults.js';
 import type { StormProcess } from './storm-process.js';
 
 /** Faults at once at most. */
 const MOST_AT_ONCE = 4;
 /** Milliseconds between two faults at most. */
 const LONGEST_PAUSE = 500;
+/** Milliseconds that it may take until the last faults are mended; a process that does not stop has 90 s. */
+const LONGEST_MENDING = 150_000;
 
 /** Injects faults by chance, as the seed decides, and counts them. */
 export class FaultSchedule {
@@ -14,7 +17,8 @@ export class FaultSchedule {
   readonly #stage: Stage;
   readonly #random: () => number;
   readonly #faults: readonly StormFault[];
-  readonly #under = new Set<Promise<void>>();
+  /** With what they befall. */
+  readonly #under = new Map<Promise<void>, { readonly name: string; readonly process: StormProcess }>();
   /** The server, and all readers, have one fault at a time. */
   readonly #taken = new Set<StormFault['of']>();
 
@@ -37,7 +41,14 @@ export class FaultSchedule {
       if (this.#under.size < MOST_AT_ONCE) this.#strike(this.#draw());
       await pause(50 + this.#random() * LONGEST_PAUSE);
     }
-    while (this.#under.size > 0) await Promise.all(this.#under);
+    const late = timeUp(LONGEST_MENDING).then(() => {
+      const left = [...this.#under.values()].map(({ name, process }) => `"${name}" of ${process.state}`);
+      throw new Error(
+        `${LONGEST_MENDING / 1000} s after the storm these faults are not mended: ${left.join(', ')}`,
+      );
+    });
+    late.catch(() => {});
+    while (this.#under.size > 0) await Promise.race([Promise.all(this.#under.keys()), late]);
   }
 
   /** One that has not been yet, or any. */
@@ -55,8 +66,8 @@ export class FaultSchedule {
   #strike(fault: StormFault): void {
     const process = this.#chooseProcess(fault);
     if (process === undefined || this.#taken.has(fault.of)) return;
-    process.busy = fault.of === 'worker' || fault.of === 'web' || fault.of === 'process';
-    if (!process.busy) this.#taken.add(fault.of);
+    process.busy = true;
+    if (!isOfProcess(fault.of)) this.#taken.add(fault.of);
     this.counts.set(fault.name, (this.counts.get(fault.name) ?? 0) + 1);
     const done = fault
       .strike({ stage: this.#stage, random: this.#random, process })
@@ -71,17 +82,20 @@ export class FaultSchedule {
         this.#taken.delete(fault.of);
         process.busy = false;
       });
-    this.#under.add(done);
+    this.#under.set(done, { name: fault.name, process });
   }
 
   /** One that no other fault has. */
-  #chooseProcess({ of }: StormFault): StormProcess | undefined {
+  #chooseProcess(fault: StormFault): StormProcess | undefined {
+    const of = fault.and ?? fault.of;
     const { webs, workers } = this.#stage;
+    if (!isOfProcess(of)) return NOBODY;
     const all = of === 'web' ? webs : of === 'worker' ? workers : [...webs, ...workers];
-    if (of === 'server' || of === 'redis' || of === 'readers' || of === 'nobody') return NOBODY;
     const free = all.filter((process) => process.isReady && !process.busy);
     return free[Math.floor(this.#random() * free.length)];
   }
 }
 
-const NOBODY = { busy: false } as StormProcess;
+const isOfProcess = (of: StormFault['of']) => of === 'worker' || of === 'web' || of === 'process';
+
+const NOBODY = { busy: false, state: 'nobody' } as StormProcess;

@@ -165,15 +165,16 @@ describe('others in the way of a settle', () => {
     ['statement timeout', '57014'],
   ];
 
-  /** Completions fail with that code so many times; a sequence counts on although they are rolled back. */
-  async function failCompletions(world: FaultyWorld, code: string, times: number): Promise<void> {
-    await world.db.query('create sequence public.tries');
-    await world.db.query(`create function public.fail_completion() returns trigger language plpgsql as $$ begin
-      if nextval('public.tries') <= ${times} then raise exception using errcode = '${code}'; end if;
+  /** Updates of tasks to a status fail with that code so many times; a sequence counts on although they are rolled back. */
+  async function failUpdates(world: FaultyWorld, status: string, code: string, times: number): Promise<void> {
+    const name = `fail_${status}`;
+    await world.db.query(`create sequence public.${name}`);
+    await world.db.query(`create function public.${name}() returns trigger language plpgsql as $$ begin
+      if nextval('public.${name}') <= ${times} then raise exception using errcode = '${code}'; end if;
       return new;
     end $$`);
-    await world.db.query(`create trigger fail_completion before update on pgflow.step_tasks for each row
-      when (new.status = 'completed') execute function public.fail_completion()`);
+    await world.db.query(`create trigger ${name} before update on pgflow.step_tasks for each row
+      when (new.status = '${status}') execute function public.${name}()`);
   }
 
   test.each(CODES)('%s: tried again with the same result', MINUTES, async (_, code) => {
@@ -181,7 +182,7 @@ describe('others in the way of a settle', () => {
     const mail = scripted();
     const job = defineJob({ slug: 'mail' }, mail.handler);
     const pgflow = await world.open({ jobs: [job], worker: WORKER });
-    await failCompletions(world, code!, 2);
+    await failUpdates(world, 'completed', code!, 2);
     reported(/./);
     const run = await pgflow.track((await pgflow.enqueue(job, {})).runId);
     (await mail.next()).complete('sent');
@@ -195,7 +196,7 @@ describe('others in the way of a settle', () => {
     const mail = scripted();
     const job = defineJob({ slug: 'mail', maxAttempts: 1 }, mail.handler);
     const pgflow = await world.open({ jobs: [job], worker: WORKER });
-    await failCompletions(world, '40P01', 6);
+    await failUpdates(world, 'completed', '40P01', 6);
     reported(/./);
     const run = await pgflow.track((await pgflow.enqueue(job, {})).runId);
     (await mail.next()).complete('lost');
@@ -204,6 +205,21 @@ describe('others in the way of a settle', () => {
 
     expect((await run.waitFor('completed', { timeout: 20 })).output).toBe('sent');
     expect(again.context.attempt).toBe(1);
+  });
+
+  test('and of giving it back: that is tried again', MINUTES, async () => {
+    const world = await createFaultyWorld();
+    const mail = scripted();
+    const job = defineJob({ slug: 'mail', maxAttempts: 1 }, mail.handler);
+    const pgflow = await world.open({ jobs: [job], worker: WORKER });
+    await failUpdates(world, 'completed', '55P03', 6);
+    await failUpdates(world, 'queued', '55P03', 1);
+    reported(/./);
+    const run = await pgflow.track((await pgflow.enqueue(job, {})).runId);
+    (await mail.next()).complete('lost');
+    (await mail.next()).complete('sent');
+
+    expect((await run.waitFor('completed', { timeout: 20 })).output).toBe('sent');
   });
 
   test('a row lock that outlasts its timeout: tried again', MINUTES, async () => {

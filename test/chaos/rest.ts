@@ -1,8 +1,11 @@
 import { pause, persist, timeUp } from './fixtures/commands.js';
+import { ALL_RUNS, ALL_TASKS, forgetPruned, type Pruned, readPruned } from './pruned.js';
 import { digestOf } from './sightings.js';
 import type { Stage } from './stage.js';
 import { COMMITTING } from './storm-flows.js';
+import type { StormProcess } from './storm-process.js';
 import type { StormReport } from './storm-report.js';
+import { takeUnfairFailures } from './unfair-failures.js';
 import { type Rates, RELIABLE } from './unreliable-bus.js';
 
 /**
@@ -13,9 +16,11 @@ import { type Rates, RELIABLE } from './unreliable-bus.js';
 export async function checkRest(stage: Stage, patience: number, report: StormReport): Promise<void> {
   const { webs, workers, pgflow, audit, ledger } = stage;
   await mend(stage);
-  await ask(stage, { do: 'calm' }, 'calm', patience);
+  await ask(webs, { do: 'calm' }, 'calm', patience);
   await allEnded(stage, patience);
-  const answers = await ask(stage, { do: 'rest', patience }, 'rested', 2 * patience);
+  const pruned = await readPruned(stage.db);
+  report.pruned += Object.keys(pruned).length;
+  const answers = await ask(webs, { do: 'rest', patience, pruned }, 'rested', 2 * patience);
   await audit.look();
 
   for (const { problems, seen, watchers } of answers) {
@@ -24,22 +29,23 @@ export async function checkRest(stage: Stage, patience: number, report: StormRep
     report.states += seen.length;
     for (const state of seen) ledger.wrong.push(...checkSeen(stage, state));
   }
-  ledger.wrong.push(...(await checkStarts(stage)));
+  ledger.wrong.push(...(await checkStarts(stage)), ...(await takeUnfairFailures(stage.db)));
   const doubles = await checkEffects(stage);
   report.completedTwice += doubles.length;
   ledger.wrong.push(...doubles);
   await countRuns(stage, report);
 
-  for (const { problems } of await ask(stage, { do: 'clear', patience }, 'cleared', 2 * patience)) {
+  for (const { problems } of await ask(webs, { do: 'clear', patience }, 'cleared', 2 * patience)) {
     ledger.wrong.push(...problems);
   }
   ledger.wrong.push(...(await checkConnections(stage, patience)));
-  for (const process of [...webs, ...workers]) {
-    const { messages } = (await process.ask({ do: 'count' }, 'counted')) as { messages: Rates };
-    for (const [kind, count] of Object.entries(messages)) report.messages[kind as keyof Rates] += count;
+  for (const { messages } of await ask([...webs, ...workers], { do: 'count' }, 'counted', patience)) {
+    for (const [kind, count] of Object.entries(messages as Rates))
+      report.messages[kind as keyof Rates] += count;
   }
   await pgflow.prune({ olderThan: 0 });
   await stage.db.query('delete from public.effects');
+  await forgetPruned(stage.db);
   await audit.look();
   audit.forget();
   ledger.clear();
@@ -59,18 +65,18 @@ async function mend({ db, webs, workers, readers, redis }: Stage): Promise<void>
   for (const process of [...webs, ...workers]) process.tell({ do: 'bus', rates: RELIABLE });
 }
 
-/** All web processes at once. */
+/** All of them at once. */
 function ask(
-  { webs }: Stage,
-  command: { do: string; patience?: number },
+  processes: readonly StormProcess[],
+  command: { do: string; patience?: number; pruned?: Pruned },
   type: string,
   patience: number,
 ): Promise<any[]> {
   const late = timeUp(patience * 1000 + 30_000).then(() => {
-    throw new Error(`After ${patience} s of calm not all web processes have answered "${command.do}".`);
+    throw new Error(`After ${patience} s of calm not all processes have answered "${command.do}".`);
   });
   late.catch(() => {});
-  return Promise.race([Promise.all(webs.map((web) => web.ask(command, type))), late]);
+  return Promise.race([Promise.all(processes.map((process) => process.ask(command, type))), late]);
 }
 
 async function allEnded({ db, pgflow }: Stage, patience: number): Promise<void> {
@@ -99,7 +105,7 @@ function checkSeen({ audit }: Stage, [runId, seq, digest]: [string, number, stri
 
 async function checkStarts({ db, ledger }: Stage): Promise<string[]> {
   const rows = await db.query<{ run_id: string }>(
-    'select s as run_id from unnest($1::uuid[]) s where not exists (select from pgflow.runs r where r.run_id = s)',
+    `select s as run_id from unnest($1::uuid[]) s where not exists (select from ${ALL_RUNS} r where r.run_id = s)`,
     [[...ledger.started]],
   );
   return rows.map(({ run_id }) => `Q1: run ${run_id} was acknowledged, and is not there`);
@@ -113,11 +119,11 @@ async function checkEffects({ db }: Stage): Promise<string[]> {
      union all
      select 'Q1: the effect of ' || e.key || ' was written, but the task is not completed' from public.effects e
      where not exists (
-       select from pgflow.step_tasks t where t.run_id = e.run_id and t.step_slug = e.step_slug
+       select from ${ALL_TASKS} t where t.run_id = e.run_id and t.step_slug = e.step_slug
          and t.task_index = e.task_index and t.status = 'completed')
      union all
      select 'Q1: task ' || t.task_index || ' of ' || t.step_slug || ' of run ' || t.run_id || ' is completed without its effect'
-     from pgflow.step_tasks t join pgflow.runs r using (run_id)
+     from ${ALL_TASKS} t join ${ALL_RUNS} r using (run_id)
      where t.status = 'completed' and t.step_slug = any ($1) and not exists (
        select from public.effects e where e.key = r.root_run_id || ':' || t.step_slug || ':' || t.task_index)`,
     [COMMITTING],
@@ -127,7 +133,7 @@ async function checkEffects({ db }: Stage): Promise<string[]> {
 
 async function countRuns({ db }: Stage, report: StormReport): Promise<void> {
   const rows = await db.query<{ status: string; count: number }>(
-    'select status, count(*)::int as count from pgflow.runs group by status',
+    `select status, count(*)::int as count from ${ALL_RUNS} r group by status`,
   );
   for (const { status, count } of rows) report.runs[status] = (report.runs[status] ?? 0) + count;
 }

@@ -5,17 +5,25 @@ import { type RedisServer, startRedis } from '../harness/redis-server.js';
 import { type RunningAudit, startAudit } from '../harness/running-audit.js';
 import { startTcpProxy, type TcpProxy } from '../harness/tcp-proxy.js';
 import { createPostgresDatabase, type TestDatabase } from '../harness/test-database.js';
+import { giveToRole, grantToRole } from './app-role.js';
 import { throughPort } from './faulty-world.js';
 import { Ledger } from './ledger.js';
+import { keepPruned } from './pruned.js';
 import { StormProcess } from './storm-process.js';
+import { keepUnfairFailures } from './unfair-failures.js';
 
 const WEBS = 3;
 const WORKERS = 3;
+/** Of the server; all processes together have about 60. */
+const MOST_CONNECTIONS = '100';
 
 /** All that takes part in a storm. */
 export interface Stage {
   readonly server: Awaited<ReturnType<typeof startPostgres>>;
+  /** As a superuser. */
   readonly db: TestDatabase;
+  /** The same database, as the processes reach it but for their proxies. */
+  readonly url: string;
   /** Reaches the database directly, and executes nothing. */
   readonly pgflow: PgFlow;
   readonly audit: RunningAudit;
@@ -38,14 +46,18 @@ export async function setStage(seed: number, bus: StormBus): Promise<Stage> {
     for (const end of ending.splice(0).reverse()) await end();
   };
   try {
-    const server = await startPostgres();
+    const server = await startPostgres({ max_connections: MOST_CONNECTIONS });
     ending.push(() => server.remove());
     const db = await createPostgresDatabase(server.url());
     ending.push(() => db.close());
-    const pgflow = await createPgFlow({ database: db.database, worker: false });
+    const url = await giveToRole(db);
+    const pgflow = await createPgFlow({ database: url, worker: false });
     ending.push(() => pgflow.stop({ grace: 0 }));
     const audit = await startAudit(db);
     await db.query('create table public.effects (key text, run_id uuid, step_slug text, task_index int)');
+    await keepPruned(db);
+    await keepUnfairFailures(db);
+    await grantToRole(db, ['public', 'pgflow_audit']);
     const ledger = new Ledger();
     const open = async (port: number) => {
       const proxy = await startTcpProxy(port);
@@ -62,7 +74,7 @@ export async function setStage(seed: number, bus: StormBus): Promise<Stage> {
         proxy,
         random: randomFrom(seed * 31 + i + (kind === 'web' ? 100 : 200)),
         env: () => ({
-          STORM_DATABASE: throughPort(db.url!, proxy.port),
+          STORM_DATABASE: throughPort(url, proxy.port),
           STORM_SEED: String(seed),
           STORM_REDIS,
           ...env(),
@@ -88,11 +100,12 @@ export async function setStage(seed: number, bus: StormBus): Promise<Stage> {
     let lives = 0;
     const workers = await Promise.all(
       Array.from({ length: WORKERS }, (_, i) =>
-        create('worker', i, () => ({ STORM_EDITION: String(1 + (lives++ % 2)) })),
+        // There is always one of each edition; the last one changes with each life.
+        create('worker', i, () => ({ STORM_EDITION: String(1 + ((i < 2 ? i : lives++) % 2)) })),
       ),
     );
     await Promise.all([...webs, ...workers].map((process) => process.start()));
-    return { server, db, pgflow, audit, webs, workers, readers, redis, ledger, close };
+    return { server, db, url, pgflow, audit, webs, workers, readers, redis, ledger, close };
   } catch (error) {
     await close();
     throw error;

@@ -1,29 +1,8 @@
 import type { TcpProxy } from '../harness/tcp-proxy.js';
-import { pause, timeUp } from './fixtures/commands.js';
-import type { Stage } from './stage.js';
-import type { StormProcess } from './storm-process.js';
+import { timeUp } from './fixtures/commands.js';
+import { exhaustPool, takeConnections } from './scarce-connections.js';
+import { pick, type StormFault, type Strike, wait } from './storm-fault.js';
 import { RELIABLE } from './unreliable-bus.js';
-
-/** Something that goes wrong, and is mended after a while. */
-export interface StormFault {
-  readonly name: string;
-  /** How often it comes, against the others. */
-  readonly weight: number;
-  /** Whom it befalls; several faults at once never befall the same. */
-  readonly of: 'worker' | 'web' | 'process' | 'server' | 'redis' | 'readers' | 'nobody';
-  strike(strike: Strike): Promise<void>;
-}
-
-export interface Strike {
-  readonly stage: Stage;
-  readonly random: () => number;
-  /** Of faults that befall one. */
-  readonly process: StormProcess;
-}
-
-/** Milliseconds between `from` and `to`. */
-const wait = ({ random }: Strike, from: number, to: number) => pause(from + random() * (to - from));
-const pick = <T>(random: () => number, list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
 
 /** Longer than a lease. */
 const LONG = [2_500, 4_500] as const;
@@ -139,8 +118,15 @@ async function lockRuns(strike: Strike): Promise<void> {
 
 async function breakMessages(strike: Strike): Promise<void> {
   const rate = () => pick(strike.random, [0, 0.2, 0.5, 1]);
-  const rates = { lost: rate(), doubled: rate(), late: rate() };
+  const rates = { ...RELIABLE, lost: rate(), doubled: rate(), late: rate() };
   strike.process.tell({ do: 'bus', rates });
+  await wait(strike, 1_000, 5_000);
+  strike.process.tell({ do: 'bus', rates: RELIABLE });
+}
+
+/** Its messages and event streams come from a later version. */
+async function upgradeOthers(strike: Strike): Promise<void> {
+  strike.process.tell({ do: 'bus', rates: { ...RELIABLE, newer: pick(strike.random, [0.2, 0.5, 1]) } });
   await wait(strike, 1_000, 5_000);
   strike.process.tell({ do: 'bus', rates: RELIABLE });
 }
@@ -193,6 +179,21 @@ export const STORM_FAULTS: readonly StormFault[] = [
   { name: 'connection lost at an answer', weight: 5, of: 'process', strike: cutAtAnswer },
   { name: 'connection lost before COMMIT', weight: 2, of: 'worker', strike: cutBeforeCommit },
   { name: 'messages lost, doubled, late', weight: 6, of: 'process', strike: breakMessages },
+  { name: 'messages of a later version', weight: 3, of: 'process', strike: upgradeOthers },
+  {
+    name: 'runs pruned',
+    weight: 4,
+    of: 'web',
+    strike: async ({ process }) => process.tell({ do: 'prune' }),
+  },
+  { name: 'pool held by handlers', weight: 1, of: 'server', and: 'worker', strike: exhaustPool },
+  {
+    name: 'connections of the server taken',
+    weight: 1,
+    of: 'server',
+    and: 'process',
+    strike: takeConnections,
+  },
   { name: 'garbage published', weight: 1, of: 'nobody', strike: garbage },
   {
     name: 'server restarted (fast)',

@@ -11,6 +11,9 @@ export const flowSlug = (index: number): string => `storm_${index}`;
 /** Steps whose tasks write a row into `effects` with `commit`; a condition of SQL and of TypeScript. */
 export const COMMITTING = ['s0', 's2', 's4'];
 
+/** Seconds that a worker of the storm is believed. */
+export const LEASE = 2;
+
 /** Too many for what faults do to a task, so that most runs go on to their end. */
 const MOST_ATTEMPTS = 8;
 /** Seconds; for the handlers that never resolve. */

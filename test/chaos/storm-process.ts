@@ -47,6 +47,12 @@ export class StormProcess {
     this.#options = options;
   }
 
+  /** What it is now, and said last. */
+  get state(): string {
+    const said = this.#child?.output.slice(-15).join('\n');
+    return `${this.name}, ${this.#mode}, child ${this.#child?.pid}, which said last:\n${said}\n`;
+  }
+
   get isReady(): boolean {
     return this.#mode === 'ready';
   }
@@ -88,8 +94,9 @@ export class StormProcess {
     if (this.#mode === 'ready') this.#child!.writeLine(JSON.stringify(command));
   }
 
-  /** Tells it, and waits for the message of that type. Rejects if it ends before. */
+  /** Tells it, and waits for the message of that type. Rejects if it ends before, or is not there. */
   ask(command: object, type: string): Promise<any> {
+    if (this.#mode !== 'ready') return Promise.reject(new Error(`${this.name} is ${this.#mode}.`));
     const answer = this.#next(type);
     this.tell(command);
     return answer;

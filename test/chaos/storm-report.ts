@@ -7,11 +7,13 @@ export interface StormReport {
   seconds: number;
   /** By status. */
   readonly runs: Record<string, number>;
+  /** Of them: deleted while they were watched. */
+  pruned: number;
   /** Different states that watchers showed, each compared with the row at that seq. */
   states: number;
   watchers: number;
   faults: ReadonlyMap<string, number>;
-  readonly messages: { lost: number; doubled: number; late: number };
+  readonly messages: { lost: number; doubled: number; late: number; newer: number };
   executions: number;
   /** Executions of a task whose attempt before was cut off. */
   repeated: number;
@@ -34,9 +36,13 @@ export function describeStorm(report: StormReport): string {
     ['bus', report.bus],
     ['rounds', `${report.rounds} in ${report.seconds} s`],
     ['runs', `${sum(Object.values(runs))}: ${byStatus.join(', ')}`],
+    ['pruned while watched', report.pruned],
     ['watchers', `${report.watchers}, which showed ${report.states} states`],
     ['transactions audited', report.transactions],
-    ['messages', `${messages.lost} lost, ${messages.doubled} doubled, ${messages.late} late`],
+    [
+      'messages',
+      `${messages.lost} lost, ${messages.doubled} doubled, ${messages.late} late, ${messages.newer} of a later version`,
+    ],
     ['executions', report.executions],
     ['duplicate executions', report.repeated],
     ['duplicate completions', report.completedTwice],

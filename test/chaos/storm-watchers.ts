@@ -10,6 +10,8 @@ export interface StormWatcher {
   readonly runId: string;
   /** What it shows; null: nothing yet. */
   shown(): Run | null;
+  /** Whether it was told that the run is gone; a socket never is, and keeps what it shows. */
+  isGone(): boolean | null;
   /** What is wrong with what it was told, now that the run is at rest. */
   complaints(): string[];
   close(): void;
@@ -43,6 +45,7 @@ export async function watchHandle(
     kind: 'track',
     runId,
     shown: () => live.getSnapshot(),
+    isGone: () => live.ended?.code === 'RUN_NOT_FOUND',
     complaints: () => {
       const expected = expectedEvents(first, live.getSnapshot()).sort().join(', ');
       const got = told.toSorted().join(', ');
@@ -85,6 +88,7 @@ export async function watchSocket(
     kind: 'socket',
     runId,
     shown: () => socket.assigns.flowRun,
+    isGone: () => null,
     complaints: () => [],
     close: () => LiveClient.dispose(socket),
   };
@@ -107,5 +111,12 @@ export function watchReader(
     else sightings.add(kind, runId, last, run);
     last = run;
   });
-  return { kind, runId, shown: () => store.getSnapshot().run, complaints: () => [], close: stop };
+  return {
+    kind,
+    runId,
+    shown: () => store.getSnapshot().run,
+    isGone: () => store.getSnapshot().state === 'missing',
+    complaints: () => [],
+    close: stop,
+  };
 }

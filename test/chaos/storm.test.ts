@@ -35,7 +35,7 @@ beforeAll(() => {
 test.for(BUSES)(
   'a storm of faults, over %s: nothing is lost, doubled or wrong, and every watcher sees the end',
   {
-    timeout: (seconds + rounds * 6 * patience) * 1000,
+    timeout: (seconds + rounds * (8 * patience + 360)) * 1000,
   },
   async (bus, ctx) => {
     ctx.skip(bus === 'redis' && redis.missing !== undefined, redis.missing);

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { PgFlowClient } from '../../src/http/client.js';
-import { type PgFlow, PgFlowError, type Run } from '../../src/index.js';
-import { isTerminalRun } from '../../src/run/run.js';
-import { differencesOf } from '../harness/auditor.js';
+import { type PgFlow, PgFlowError } from '../../src/index.js';
 import { pause, persist } from './fixtures/commands.js';
+import { isOver, type OwnRun, settle } from './own-run.js';
+import { isBornBefore, type Pruned } from './pruned.js';
 import { Sightings } from './sightings.js';
 import { FLOWS, flowSlug } from './storm-flows.js';
 import { type StormWatcher, watchHandle, watchReader, watchSocket } from './storm-watchers.js';
@@ -19,19 +19,12 @@ export interface TenantOptions {
   onStarted(runId: string): void;
 }
 
-interface OwnRun {
-  readonly runId: string;
-  readonly watchers: StormWatcher[];
-  /** Our own cancel won. */
-  cancelled: boolean;
-  retried: boolean;
-}
-
 /** Runs that go on at once at most. */
 const MOST_OPEN = 25;
 /** What is wrong with the asking, not with the world. */
 const NEVER = ['RUN_CONFLICT', 'FLOW_NOT_FOUND', 'INVALID_INPUT', 'INVALID_RUN_ID', 'NOT_STORABLE', 'CLOSED'];
 const isFatal = (error: unknown) => error instanceof PgFlowError && NEVER.includes(error.code);
+const isMissing = (error: unknown) => error instanceof PgFlowError && error.code === 'RUN_NOT_FOUND';
 
 /**
  * Who uses a web process in the storm: starts, cancels, retries and watches runs, by chance.
@@ -74,14 +67,27 @@ export class Tenant {
     this.#trespassers.push(watchReader(this.#options.client, runId, this.#sightings, 'trespasser'));
   }
 
+  /** Deletes all runs that have ended, whoever watches them. */
+  prune(): void {
+    const once = new AbortController();
+    const { signal } = once;
+    this.#do(async () => {
+      // The server may be away.
+      await this.#options.pgflow
+        .prune({ olderThan: 0, signal, onProgress: () => once.abort() })
+        .catch(() => {});
+    });
+  }
+
   /** All runs have ended: waits until every watcher shows it, and says what is wrong with what they show and saw. */
-  async rest(patience: number): Promise<object> {
+  async rest(patience: number, pruned: Pruned): Promise<object> {
     // Not Date: this process may have a wrong clock.
     const deadline = performance.now() + patience * 1000;
     let watchers = 0;
     for (const run of this.#runs.values()) {
       watchers += run.watchers.length;
-      await this.#settle(run, deadline);
+      const row = await persist(() => this.#options.pgflow.getRun(run.runId));
+      this.#problems.push(...(await settle(run, { row, pruned: pruned[run.runId] }, deadline)));
     }
     const problems = [...this.#problems, ...this.#sightings.problems];
     return { problems, watchers, seen: this.#sightings.list() };
@@ -127,21 +133,28 @@ export class Tenant {
 
   #start(): void {
     const { pgflow, owner, random, onStarted } = this.#options;
-    const open = [...this.#runs.values()].filter((run) => !isEnded(run.watchers[0]?.shown()));
+    const open = [...this.#runs.values()].filter((run) => !isOver(run));
     if (open.length >= MOST_OPEN) return;
     const runId = randomUUID().slice(0, -1) + owner;
     const slug = flowSlug(Math.floor(random() * FLOWS));
     const input = Array.from({ length: Math.floor(random() * 5) }, (_, i) => i);
     const delay = random() < 0.2 ? random() * 2 : undefined;
     this.#do(async () => {
-      await persist(() => pgflow.startFlow(slug, input, { runId, delay }), isFatal);
+      try {
+        await persist(
+          () => pgflow.startFlow(slug, input, { runId, delay }),
+          (error) => isFatal(error) || isBornBefore(error),
+        );
+        this.#adopt(runId);
+      } catch (error) {
+        if (!isBornBefore(error)) throw error;
+      }
       onStarted(runId);
-      this.#adopt(runId);
     });
   }
 
   #adopt(runId: string): void {
-    const run: OwnRun = { runId, watchers: [], cancelled: false, retried: false };
+    const run: OwnRun = { runId, watchers: [], cancelled: false, retried: false, missed: false };
     this.#runs.set(runId, run);
     for (let more = 0; more < 1 + this.#options.random() * 3; more += 1) this.#watch(run);
   }
@@ -154,13 +167,20 @@ export class Tenant {
       if (run.watchers.length > 0 && what < 0.3 && runId.endsWith(owner)) {
         run.watchers.push(watchReader(client, runId, this.#sightings));
       } else if (what < 0.6) {
-        run.watchers.push(await persist(() => watchSocket(pgflow, runId, this.#sightings, random), isFatal));
+        await this.#add(run, () => watchSocket(pgflow, runId, this.#sightings, random));
       } else {
-        run.watchers.push(
-          await persist(() => watchHandle(pgflow, runId, this.#sightings, what > 0.9), isFatal),
-        );
+        await this.#add(run, () => watchHandle(pgflow, runId, this.#sightings, what > 0.9));
       }
     });
+  }
+
+  async #add(run: OwnRun, watch: () => Promise<StormWatcher>): Promise<void> {
+    try {
+      run.watchers.push(await persist(watch, (error) => isFatal(error) || isMissing(error)));
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      run.missed = true;
+    }
   }
 
   #cancel(run: OwnRun): void {
@@ -182,27 +202,4 @@ export class Tenant {
       this.#adopt(again.runId);
     });
   }
-
-  async #settle(run: OwnRun, deadline: number): Promise<void> {
-    const row = await persist(() => this.#options.pgflow.getRun(run.runId));
-    if (row === null)
-      return void this.#problems.push(`Q1: run ${run.runId} was acknowledged and is not there`);
-    if (run.cancelled && row.status !== 'cancelled') {
-      this.#problems.push(`Q1: the cancel of run ${run.runId} was acknowledged, and it is ${row.status}`);
-    }
-    for (const watcher of run.watchers) {
-      while (!isEnded(watcher.shown()) && performance.now() < deadline) await pause(50);
-      const shown = watcher.shown();
-      const wrong = shown ? differencesOf(shown, row) : 'it shows nothing';
-      if (wrong !== null) {
-        this.#problems.push(
-          `C1: ${watcher.kind} of run ${run.runId}, which is ${row.status} at seq ${row.seq}: ${wrong}`,
-        );
-      } else this.#problems.push(...watcher.complaints());
-    }
-  }
-}
-
-function isEnded(run: Run | null | undefined): boolean {
-  return run !== null && run !== undefined && isTerminalRun(run.status);
 }
