@@ -55,7 +55,9 @@ test('doctor says that all is well, and what is not', async () => {
   await db.query('drop index pgflow.runs_newest');
   const ill = await run(['doctor', '--database', db.url]);
   expect(ill.output).toMatch(/^ERROR +indexes +Index pgflow\.runs_newest is missing/m);
-  expect(ill.output).toContain('→ Run: create index runs_newest on "pgflow".runs (started_at, pg_catalog.uuid_send(run_id));');
+  expect(ill.output).toContain(
+    '→ Run: create index runs_newest on "pgflow".runs (started_at, pg_catalog.uuid_send(run_id));',
+  );
   expect(ill.output).toMatch(/errors: 1, warnings: 0$/);
   expect(ill.code).toBe(1);
 });
