@@ -79,12 +79,11 @@ describe('what watching costs on postgres', () => {
           `select pid from pg_stat_activity where datname = current_database() and application_name = 'pgflow-live listen'`,
         )
       ).map(({ pid }) => pid as number);
-    const own = await listeners();
     const there = await world.open({ database: url.href, worker: false });
     const runs = await Promise.all(Array.from({ length: 200 }, () => world.pgflow.enqueue(job, null)));
-    const lives = await Promise.all(runs.map(({ runId }) => there.track(runId)));
     const here = await Promise.all(runs.map(({ runId }) => world.pgflow.track(runId)));
-
+    const own = await listeners();
+    const lives = await Promise.all(runs.map(({ runId }) => there.track(runId)));
     const [pid] = (await listeners()).filter((one) => !own.includes(one));
     proxy.refuse();
     const lost = Promise.all(lives.map((live) => isFresh(live, false)));
