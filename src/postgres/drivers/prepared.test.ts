@@ -7,11 +7,17 @@ describe('prepared statements', () => {
   test('have a name of their own for each text, short enough for PostgreSQL', () => {
     const prepared = new PreparedStatements();
     const name = prepared.nameOf('select 1');
-    expect(name).toMatch(/^pgflow_[0-9a-f]+$/);
+    expect(name).toMatch(/^pgflow_statement_[0-9a-f]+$/);
     expect(name!.length).toBeLessThan(64);
     expect(prepared.nameOf('select 1')).toBe(name);
     expect(prepared.nameOf('select 2')).not.toBe(name);
     expect(new PreparedStatements().nameOf('select 1')).toBe(name);
+  });
+
+  test('are named after the function that they call', () => {
+    const name = new PreparedStatements().nameOf(`select * from "pgflow".${'settle_tasks'.repeat(9)}($1)`);
+    expect(name).toMatch(/^pgflow_settle_tasks/);
+    expect(name!.length).toBeLessThan(64);
   });
 
   test.each([

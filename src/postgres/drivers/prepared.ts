@@ -15,7 +15,7 @@ export class PreparedStatements {
     if (this.#isRefused) return undefined;
     let name = this.#names.get(sql);
     if (name === undefined) {
-      name = `pgflow_${createHash('sha256').update(sql).digest('hex').slice(0, 32)}`;
+      name = nameFor(sql);
       this.#names.set(sql, name);
     }
     return name;
@@ -27,6 +27,13 @@ export class PreparedStatements {
     this.#isRefused ||= refused;
     return refused;
   }
+}
+
+/** Named after the function that it calls, for who reads the wire or `pg_prepared_statements`; at most 63 characters. */
+function nameFor(sql: string): string {
+  const [, called = 'statement'] = /\.(\w+)\(/.exec(sql) ?? [];
+  const digest = createHash('sha256').update(sql).digest('hex');
+  return `pgflow_${called.slice(0, 30)}_${digest.slice(0, 24)}`;
 }
 
 /** Unknown, there already; or its function was replaced by that of another release, with other columns. */
