@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { encodeChange, encodeRun } from '../run/codec.js';
+import { commandOf } from '../run/model-command.test-support.js';
 import { RUN_ID, sampleChanges, statesOf } from './sample-run.test-support.js';
 import { StreamReader } from './stream-reader.js';
 
@@ -143,20 +144,7 @@ class Real {
 
 type Command = fc.AsyncCommand<Model, Real>;
 
-function command(
-  name: string,
-  check: (model: Model) => boolean,
-  run: (model: Model, real: Real) => unknown,
-): Command {
-  return {
-    check,
-    toString: () => name,
-    async run(model, real) {
-      await run(model, real);
-      await real.check();
-    },
-  };
-}
+const command = commandOf<Model, Real>();
 
 /** Long enough for a silent stream to be given up, and for the next try. */
 async function passTime(model: Model): Promise<void> {

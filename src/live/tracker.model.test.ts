@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { Change } from '../run/change.js';
+import { commandOf } from '../run/model-command.test-support.js';
 import { type History, histories } from '../run/random-history.test-support.js';
 import type { ScriptedRun } from '../run/scripted-run.test-support.js';
 import type { LiveRun } from './live-run.js';
@@ -116,20 +117,7 @@ class Real {
 
 type Command = fc.AsyncCommand<Model, Real>;
 
-function command(
-  name: string,
-  check: (model: Model) => boolean,
-  run: (model: Model, real: Real) => unknown,
-): Command {
-  return {
-    check,
-    toString: () => name,
-    async run(model, real) {
-      await run(model, real);
-      await real.check(model);
-    },
-  };
-}
+const command = commandOf<Model, Real>();
 
 const canCommit = (model: Model) => model.seq < model.last;
 const isAnswering = (model: Model) => !model.held && !model.broken;

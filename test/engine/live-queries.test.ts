@@ -2,9 +2,8 @@ import pg from 'pg';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { defineFlow } from '../../src/flow/define-flow.js';
 import { defineJob } from '../../src/flow/define-job.js';
-import type { LiveRun } from '../../src/live/live-run.js';
 import { until } from '../../src/testing/until.js';
-import { startTcpProxy } from '../harness/tcp-proxy.js';
+import { connectedIs, listenersOf, openBehindProxy } from './listening.js';
 import { scripted } from './scripted.js';
 import { createWorld } from './world.js';
 
@@ -21,17 +20,6 @@ function watchReads() {
     sinces: () => reads().map(({ values }) => values?.[1]),
   };
 }
-
-const isFresh = (live: LiveRun, wanted: boolean) =>
-  new Promise<void>((resolve) => {
-    const look = () => {
-      if (live.connected !== wanted) return;
-      stop();
-      resolve();
-    };
-    const stop = live.onFreshness(look);
-    look();
-  });
 
 describe('what watching costs on postgres', () => {
   test('one snapshot in each process and no more, of a run that nothing disturbs, however many watch it', async () => {
@@ -69,24 +57,14 @@ describe('what watching costs on postgres', () => {
   test('one catch-up for all runs that fell behind when the connection was lost', async () => {
     const job = defineJob({ slug: 'behind' }, () => 1);
     const world = await createWorld('postgres', { jobs: [job], paused: true });
-    const url = new URL(world.db.url!);
-    const proxy = await startTcpProxy(Number(url.port), url.hostname);
-    onTestFinished(() => proxy.close());
-    url.host = `127.0.0.1:${proxy.port}`;
-    const listeners = async () =>
-      (
-        await world.db.query(
-          `select pid from pg_stat_activity where datname = current_database() and application_name = 'pgflow-live listen'`,
-        )
-      ).map(({ pid }) => pid as number);
-    const there = await world.open({ database: url.href, worker: false });
+    const { there, proxy } = await openBehindProxy(world);
     const runs = await Promise.all(Array.from({ length: 200 }, () => world.pgflow.enqueue(job, null)));
     const here = await Promise.all(runs.map(({ runId }) => world.pgflow.track(runId)));
-    const own = await listeners();
+    const own = await listenersOf(world);
     const lives = await Promise.all(runs.map(({ runId }) => there.track(runId)));
-    const [pid] = (await listeners()).filter((one) => !own.includes(one));
+    const [pid] = (await listenersOf(world)).filter((one) => !own.includes(one));
     proxy.refuse();
-    const lost = Promise.all(lives.map((live) => isFresh(live, false)));
+    const lost = Promise.all(lives.map((live) => connectedIs(live, false)));
     await world.db.query('select pg_terminate_backend($1)', [pid]);
     await lost;
     await world.pgflow.start();

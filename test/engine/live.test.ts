@@ -1,9 +1,9 @@
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { defineFlow } from '../../src/flow/define-flow.js';
 import { LiveClient } from '../../src/index.js';
 import type { Run } from '../../src/run/run.js';
 import { describeEachDatabase } from '../harness/databases.js';
-import { startTcpProxy } from '../harness/tcp-proxy.js';
+import { connectedIs, listenersOf, openBehindProxy } from './listening.js';
 import { scripted } from './scripted.js';
 import { claimBySql, settleBySql } from './sql-worker.js';
 import { createWorld } from './world.js';
@@ -175,24 +175,14 @@ describe('live runs on postgres', () => {
       .step('a', calls.handler)
       .step('b', { dependsOn: ['a'] }, calls.handler);
     const world = await createWorld('postgres', { flows: [flow] });
-    const url = new URL(world.db.url!);
-    const proxy = await startTcpProxy(Number(url.port), url.hostname);
-    onTestFinished(() => proxy.close());
-    url.host = `127.0.0.1:${proxy.port}`;
-    const listeners = async () =>
-      (
-        await world.db.query(
-          `select pid from pg_stat_activity where datname = current_database() and application_name = 'pgflow-live listen'`,
-        )
-      ).map(({ pid }) => pid as number);
-    const own = await listeners();
+    const own = await listenersOf(world);
 
-    const there = await world.open({ database: url.href, worker: false });
+    const { there, proxy } = await openBehindProxy(world);
     const run = await world.start(flow);
     const watcher = await world.watch(run.live.runId, there);
     const first = await calls.next();
     await watcher.until((now) => now.step('a').status === 'started');
-    const [pid] = (await listeners()).filter((one) => !own.includes(one));
+    const [pid] = (await listenersOf(world)).filter((one) => !own.includes(one));
     proxy.refuse();
     const lost = connectedIs(watcher.live, false);
     await world.db.query('select pg_terminate_backend($1)', [pid]);
@@ -201,7 +191,7 @@ describe('live runs on postgres', () => {
     first.complete('A');
     (await calls.next()).complete('B');
     const end = await run.end();
-    expect(await listeners()).toEqual(own);
+    expect(await listenersOf(world)).toEqual(own);
     proxy.accept();
     const caughtUp = await watcher.end();
 
@@ -209,15 +199,3 @@ describe('live runs on postgres', () => {
     expect(await there.getRun(end.runId)).toEqual(caughtUp);
   });
 });
-
-function connectedIs(live: { connected: boolean; onFreshness(fn: () => void): () => void }, wanted: boolean) {
-  return new Promise<void>((resolve) => {
-    const look = () => {
-      if (live.connected !== wanted) return;
-      stop();
-      resolve();
-    };
-    const stop = live.onFreshness(look);
-    look();
-  });
-}
