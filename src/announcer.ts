@@ -31,9 +31,10 @@ export class Announcer {
     this.#ports = ports;
   }
 
+  /** Runs changed: `changes` are those that anybody may want to hear of. */
   changed(changes: readonly Change[], endings?: readonly TaskEnding[]): void {
     const { pgflow, tracker, lists, telemetry } = this.#ports;
-    if (changes.length > 0) lists.tell();
+    lists.tell();
     for (const change of changes) {
       const { runId, seq } = change;
       tracker.apply(change);

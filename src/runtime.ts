@@ -4,6 +4,7 @@ import { PgFlowError } from './errors.js';
 import type { LiveRun } from './live/live-run.js';
 import type { LiveRuns } from './live/live-runs.js';
 import { RunLists } from './live/run-lists.js';
+import type { RunCursor } from './live/source.js';
 import { createTracker, type Tracker } from './live/tracker.js';
 import type { Metrics, PgFlow, PgFlowOptions } from './pgflow.js';
 import type { Database } from './postgres/database.js';
@@ -78,7 +79,11 @@ export class Runtime implements PgFlow {
     const { pubsub } = this.#buses;
     this.#telemetry = new Telemetry(schema);
     this.#detachPubSub = attachPubSub(this, pubsub);
-    this.#tracker = createTracker({ source: store, pubsub, topics: this.#topics });
+    const source = {
+      readChanges: (cursors: readonly RunCursor[]) => store.trackChanges(cursors),
+      readSeqs: (runIds: readonly string[]) => store.readSeqs(runIds),
+    };
+    this.#tracker = createTracker({ source, pubsub, topics: this.#topics });
     this.#lists = new RunLists({ source: listSource(store), pubsub, topic: this.#topics.list });
     this.#announcer = new Announcer({
       pgflow: this,
@@ -171,7 +176,7 @@ export class Runtime implements PgFlow {
     const id = checkRunId(runId);
     const reason = options?.reason;
     const { changes } = await this.#store.cancelRun(id, reason === undefined ? null : errorText(reason));
-    this.#announcer.changed(changes);
+    if (changes.length > 0) this.#announcer.changed(changes);
     return { cancelled: changes.length > 0, run: await this.#findRun(id) };
   }
 
@@ -247,7 +252,7 @@ export class Runtime implements PgFlow {
 
   #createWorker(handlers: ReadonlyMap<number, Handler>, options: WorkerOptions | undefined): Worker {
     const ports: WorkerPorts = {
-      store: new TaskStore(this.#database, this.#schema),
+      store: new TaskStore(this.#database, this.#schema, () => this.#telemetry.hearsChanges),
       handlers,
       onChanges: (changes, endings) => this.#announcer.changed(changes, endings),
       onReady: () => this.#announcer.ready({ here: false }),

@@ -15,7 +15,7 @@ import { INPUT } from './ten-steps.js';
  */
 const assignment = readLiveAssignment();
 const { count } = assignment;
-const snapshots = watchStatements('read_changes');
+const snapshots = watchStatements('track_changes');
 const { pgflow, tenSteps } = await openPgFlow(assignment, 'watcher');
 const admin = new pg.Client(assignment.url);
 await admin.connect();

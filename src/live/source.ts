@@ -5,7 +5,8 @@ import type { RunFilter, RunPage } from '../run/run-list.js';
 export interface RunSource {
   /**
    * What is new since those seqs, in one statement: one change for each run that has news. `since: 0`
-   * asks for the whole run, its snapshot. Runs without news or that are gone are absent.
+   * asks for the whole run, its snapshot. Runs without news or that are gone are absent. What is committed to these runs
+   * later is told on their topics.
    */
   readChanges(cursors: readonly RunCursor[]): Promise<Change[]>;
   /** The current seq of each run, in one statement; runs that are gone are absent. */

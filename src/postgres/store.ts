@@ -186,6 +186,16 @@ export class Store {
     return changes;
   }
 
+  /** The same; and from then on what becomes of these runs is told: nothing in between is missed. */
+  async trackChanges(cursors: readonly { runId: string; since: number }[]): Promise<Change[]> {
+    const { changes } = await this.#outcome(
+      this.#database,
+      `select * from ${this.#name}.track_changes($1::uuid[], $2::int[])`,
+      [cursors.map((cursor) => cursor.runId), cursors.map((cursor) => cursor.since)],
+    );
+    return changes;
+  }
+
   async readSeqs(runIds: readonly string[]): Promise<Map<string, number>> {
     const rows = await this.#database.query<{ run_id: string; seq: number }>(
       `select run_id, seq from ${this.#name}.runs where run_id = any ($1::uuid[])`,

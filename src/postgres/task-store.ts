@@ -77,10 +77,13 @@ const keysOf = (tasks: readonly TaskKey[]) => [
 export class TaskStore {
   readonly #database: Database;
   readonly #name: string;
+  readonly #tellsUntracked: () => boolean;
 
-  constructor(database: Database, schema: string) {
+  /** `tellsUntracked`: whether changes of runs that nobody tracks are asked for, too. */
+  constructor(database: Database, schema: string, tellsUntracked: () => boolean) {
     this.#database = database;
     this.#name = quoteIdentifier(schema);
+    this.#tellsUntracked = tellsUntracked;
   }
 
   async claimTasks(workerId: number, handlerIds: readonly number[], batch: number): Promise<ClaimedTask[]> {
@@ -111,7 +114,7 @@ export class TaskStore {
     return this.#outcome(
       on,
       `select * from ${this.#name}.settle_tasks(${KEYS}, $5::text[], $6::jsonb[], $7::text[], $8::float8[], false,
-         $9, $10::int[], $11)`,
+         $9, $10::int[], $11, $12)`,
       [
         ...keysOf(ends),
         ends.map((end) => end.outcome),
@@ -121,6 +124,7 @@ export class TaskStore {
         capacity?.workerId ?? null,
         capacity?.handlerIds ?? [],
         capacity?.slots ?? 0,
+        this.#tellsUntracked(),
       ],
     );
   }
@@ -174,7 +178,7 @@ export class TaskStore {
     return this.#outcome(
       this.#database,
       `select * from ${this.#name}.tell_tasks(${KEYS}, $5::float8[], $6::text[], $7::int[], $8::int[], $9::int[],
-         $10::text[], $11::jsonb[], false)`,
+         $10::text[], $11::jsonb[], false, $12)`,
       [
         ...keysOf(tells),
         tells.map((tell) => tell.progress?.fraction ?? null),
@@ -184,6 +188,7 @@ export class TaskStore {
         logs.map((log) => log.age),
         logs.map((log) => log.message),
         logs.map((log) => log.fields),
+        this.#tellsUntracked(),
       ],
     );
   }

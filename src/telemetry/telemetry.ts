@@ -60,6 +60,11 @@ export class Telemetry {
     return isAnyHeard(TASKS);
   }
 
+  /** Whether anybody hears of steps, or of how runs end. */
+  get hearsChanges(): boolean {
+    return isAnyHeard(OF_CHANGE);
+  }
+
   taskBegan(task: Told<TaskStart>): TaskTrace {
     return new TaskTrace({ schema: this.#schema, ...task });
   }
@@ -80,7 +85,7 @@ export class Telemetry {
 
   /** This process has committed changes, and with them settled tasks. */
   committed(changes: readonly Change[], endings: readonly TaskEnding[] = []): void {
-    if (endings.length === 0 && !isAnyHeard(OF_CHANGE)) return;
+    if (endings.length === 0 && !this.hearsChanges) return;
     const byRun = groupByRun(endings);
     for (const change of changes) {
       const of = { schema: this.#schema, runId: change.runId, flowSlug: change.flowSlug ?? '' };

@@ -14,7 +14,7 @@ export interface SettlerPorts {
   readonly store: Pick<TaskStore, 'settleTasks' | 'returnTasks' | 'commitTask'>;
   /** Lets the worker claim what becomes ready, up to so many tasks. */
   claimWith(wanted: number, statement: (capacity?: Capacity) => Promise<Outcome>): Promise<Outcome>;
-  /** Changes that are committed, in this order, and how the attempts ended that somebody hears of. */
+  /** Runs changed: the changes that anybody may want to hear of, in this order, and how the attempts ended. */
   onChanges(changes: readonly Change[], endings?: readonly TaskEnding[]): void;
   /** Tasks are queued. */
   onReady(): void;

@@ -264,7 +264,7 @@ export class Worker {
   async #rescue(): Promise<void> {
     try {
       const { changes, ready } = await this.#ports.store.rescueTasks();
-      this.#ports.onChanges(changes);
+      if (changes.length > 0) this.#ports.onChanges(changes);
       if (!ready) return;
       this.wake();
       this.#ports.onReady();

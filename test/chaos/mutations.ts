@@ -90,9 +90,9 @@ export const MUTATIONS: readonly Mutation[] = [
       },
       {
         file: 'src/runtime.ts',
-        find: 'store: new TaskStore(this.#database, this.#schema),',
+        find: 'store: new TaskStore(this.#database, this.#schema, () => this.#telemetry.hearsChanges),',
         replace:
-          'store: Object.assign(new TaskStore(this.#database, this.#schema), { tell: (changes: any) => this.#announcer.changed(changes) }),',
+          'store: Object.assign(new TaskStore(this.#database, this.#schema, () => true), { tell: (changes: any) => this.#announcer.changed(changes) }),',
       },
     ],
     proof: { storm: ['connection lost before COMMIT'] },

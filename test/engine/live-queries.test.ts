@@ -14,7 +14,7 @@ function watchReads() {
   const reads = () =>
     query.mock.calls
       .map(([statement]) => statement as unknown as { text?: string; values?: unknown[] })
-      .filter(({ text }) => text?.includes('read_changes('));
+      .filter(({ text }) => text?.includes('track_changes('));
   return {
     asked: () => reads().map(({ values }) => String(values?.[0]).split(',').length),
     sinces: () => reads().map(({ values }) => values?.[1]),

@@ -54,7 +54,8 @@ export async function readAuditLog(db: TestDatabase, schema: string): Promise<Au
 }
 
 const TABLES: readonly Source[] = ['runs', 'step_states', 'step_tasks'];
-const ARGUMENTS = 'uuid[], int[], int[], int[], text[], jsonb[], text[], float8[], boolean, int, int[], int';
+const ARGUMENTS =
+  'uuid[], int[], int[], int[], text[], jsonb[], text[], float8[], boolean, int, int[], int, boolean';
 
 function statementsFor(engine: string, audit: string): string[] {
   return [
@@ -68,6 +69,8 @@ function statementsFor(engine: string, audit: string): string[] {
        _content jsonb := to_jsonb(coalesce(new, old));
      begin
        if tg_op = 'UPDATE' and tg_table_name = 'runs' then
+         -- That somebody tracks it is not of the run.
+         if to_jsonb(old) - 'is_tracked' = _content - 'is_tracked' then return null; end if;
          if to_jsonb(old)->'input' = _content->'input' then _content := _content - 'input' - 'given_input'; end if;
        end if;
        insert into ${audit}.log (xid, source, operation, content)
@@ -83,12 +86,12 @@ function statementsFor(engine: string, audit: string): string[] {
     `create function ${engine}.settle_tasks(
        run_ids uuid[], step_indexes int[], task_indexes int[], claims int[],
        outcomes text[], outputs jsonb[], errors text[], retry_delays float8[], notify boolean default true,
-       claimant int default null, claimant_handlers int[] default null, slots int default 0
+       claimant int default null, claimant_handlers int[] default null, slots int default 0, untracked boolean default true
      ) returns setof ${engine}.change_row language plpgsql volatile set search_path = '' as $$
      begin
        insert into ${audit}.settlements
        select pg_current_xact_id()::text, b.* from unnest(run_ids, step_indexes, task_indexes, claims) b;
-       return query select * from ${engine}.settle_tasks_unaudited($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+       return query select * from ${engine}.settle_tasks_unaudited($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
      end $$`,
   ];
 }

@@ -3,11 +3,12 @@
 --
 -- touched_runs: the runs that the change is for, each once or more; ended: with how many steps. done: the steps that
 -- completed or were skipped; those without dependents may be left out. opened: steps to be judged. failed_*: the runs that
--- a step made fail. Returns the runs, each once, with the seqs before, and what queue_tasks does.
+-- a step made fail. Returns the runs that are told of, each once, with the seqs before, and what queue_tasks does: those
+-- that somebody tracks, those that fail, and with `untracked` all.
 create function pgflow.end_changes(
   touched_runs uuid[], ended int[], done pgflow.done_step[], opened pgflow.open_step[],
   failed_runs uuid[], failed_errors jsonb[], claimant int, claimant_handlers int[], slots int, moment timestamptz,
-  out changed_runs uuid[], out sinces int[], out ready_at timestamptz, out claimed pgflow.ready_step[]
+  untracked boolean, out told_runs uuid[], out sinces int[], out ready_at timestamptz, out claimed pgflow.ready_step[]
 )
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -59,9 +60,10 @@ begin
       ) r
     ) j
     where t.ctid = j.tid
-    returning t.run_id, t.seq
+    returning t.run_id, t.seq, t.is_tracked
   )
-  select array_agg(c.run_id), array_agg(c.seq - 1) into changed_runs, sinces from changed c;
+  select array_agg(c.run_id), array_agg(c.seq - 1) into told_runs, sinces from changed c
+  where untracked or c.is_tracked or c.run_id = any (failed_runs);
 
   if failed_runs <> '{}' then
     update pgflow.runs t set status = 'failed', error = f.error, failed_at = moment

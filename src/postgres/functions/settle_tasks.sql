@@ -4,13 +4,14 @@
 -- outcomes: started (only tells the begin) | completed | failed. retry_delays, for failed: seconds
 -- until the next attempt, null for the backoff, -1 for never. claimant: the worker that asks, with the handlers
 -- that it has and its free slots: what becomes ready may be its own at once.
+-- untracked: whether changes of runs that nobody tracks are told, too; with `notify` all are. Of those that fail they are.
 -- Returns the changes of the runs (rows `run` and `step`), a row `settled` that says which tasks were accepted, a row
 -- `failed` for each that was as failed, a row `claim` for each task claimed, and a row `ready` when tasks are
 -- queued, with the time when the first is due.
 create function pgflow.settle_tasks(
   run_ids uuid[], step_indexes int[], task_indexes int[], claims int[],
   outcomes text[], outputs jsonb[], errors text[], retry_delays float8[], notify boolean default true,
-  claimant int default null, claimant_handlers int[] default null, slots int default 0
+  claimant int default null, claimant_handlers int[] default null, slots int default 0, untracked boolean default true
 ) returns setof pgflow.change_row
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -23,7 +24,7 @@ declare
   -- Of the steps that moved: their runs, and whether they ended; those that are done.
   _moved_runs uuid[]; _moved_ended int[]; _done pgflow.done_step[]; _done_maps pgflow.done_step[];
   _failed_runs uuid[] := '{}'; _failed_errors jsonb[] := '{}';
-  _changed record; _changed_runs uuid[]; _sinces int[]; _ready_at timestamptz; _retry_at timestamptz;
+  _changed record; _told_runs uuid[]; _sinces int[]; _ready_at timestamptz; _retry_at timestamptz;
   _row pgflow.change_row;
 begin
   -- Runs first, by id: whoever changes a run waits here, and each statement below sees what they did.
@@ -139,11 +140,13 @@ begin
 
   if _moved_runs is not null then
     _changed := pgflow.end_changes(_moved_runs, _moved_ended, _done, null, _failed_runs, _failed_errors,
-      claimant, claimant_handlers, slots, _now);
-    _changed_runs := _changed.changed_runs;
+      claimant, claimant_handlers, slots, _now, untracked or notify);
+    _told_runs := _changed.told_runs;
     _sinces := _changed.sinces;
     _ready_at := _changed.ready_at;
-    return query select c.* from pgflow.changed_rows(_changed_runs, _sinces) c;
+    if _told_runs is not null then
+      return query select c.* from pgflow.changed_rows(_told_runs, _sinces) c;
+    end if;
     if _changed.claimed is not null then
       return query select c.* from pgflow.read_claims(_changed.claimed) c;
     end if;
@@ -162,6 +165,6 @@ begin
     return next _row;
   end if;
   if notify then
-    perform pgflow.notify_changes(_changed_runs, array(select s + 1 from unnest(_sinces) s), _ready_at is not null);
+    perform pgflow.notify_changes(_told_runs, array(select s + 1 from unnest(_sinces) s), _ready_at is not null);
   end if;
 end $$;

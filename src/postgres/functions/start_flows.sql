@@ -76,7 +76,7 @@ begin
   if _placed.opened is not null then
     _changed := pgflow.end_changes(array(select o.run_id from unnest(_placed.opened) o),
       pg_catalog.array_fill(0, array[pg_catalog.cardinality(_placed.opened)]), null, _placed.opened, '{}', '{}',
-      claimant, claimant_handlers, slots, _now);
+      claimant, claimant_handlers, slots, _now, false);
     _ready_at := least(_ready_at, _changed.ready_at);
     _claimed := _claimed || _changed.claimed;
   end if;

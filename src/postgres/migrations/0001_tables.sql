@@ -68,6 +68,7 @@ create table pgflow.runs (
   error           jsonb,
   remaining_steps int  not null,
   seq             int  not null,
+  is_tracked      boolean not null default false,   -- somebody watches it, or did: its changes are told
   started_at      timestamptz not null,
   completed_at    timestamptz,
   failed_at       timestamptz,
