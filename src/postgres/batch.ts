@@ -9,6 +9,8 @@ export interface BatchOptions<Item, Result> {
   run(items: readonly Item[]): Promise<readonly Result[]>;
   /** Items with the same key never share a statement. */
   keyOf?(item: Item): unknown;
+  /** Statements with items of the same group wait for each other in the database: as long as there are others, such do not go. */
+  groupOf?(item: Item): unknown;
 }
 
 interface Entry<Item, Result> {
@@ -27,25 +29,39 @@ interface Entry<Item, Result> {
 export function createBatch<Item, Result>(
   options: BatchOptions<Item, Result>,
 ): (item: Item) => Promise<Result> {
+  const { lanes, groupOf } = options;
   const waiting: Entry<Item, Result>[] = [];
-  let busy = 0;
+  /** The groups of each statement under way. */
+  const underWay = new Set<ReadonlySet<unknown>>();
   let scheduled = false;
 
   function schedule(): void {
-    if (scheduled || busy >= options.lanes || waiting.length === 0) return;
+    if (scheduled || underWay.size >= lanes || waiting.length === 0) return;
     scheduled = true;
     // What is asked for in the same turn of the event loop goes together.
     setImmediate(() => {
       scheduled = false;
-      if (busy >= options.lanes || waiting.length === 0) return;
-      const entries = take(waiting, options);
-      busy += 1;
+      if (underWay.size >= lanes || waiting.length === 0) return;
+      const entries = next();
+      const groups = new Set(groupOf && entries.map(({ item }) => groupOf(item)));
+      underWay.add(groups);
       void execute(entries, options.run).finally(() => {
-        busy -= 1;
+        underWay.delete(groups);
         schedule();
       });
       schedule();
     });
+  }
+
+  function next(): Entry<Item, Result>[] {
+    if (!groupOf || underWay.size === 0) return take(waiting, options, () => true);
+    const isFree = (item: Item) => {
+      const group = groupOf(item);
+      for (const groups of underWay) if (groups.has(group)) return false;
+      return true;
+    };
+    const free = take(waiting, options, isFree);
+    return free.length > 0 ? free : take(waiting, options, () => true);
   }
 
   return (item) =>
@@ -55,11 +71,12 @@ export function createBatch<Item, Result>(
     });
 }
 
+/** The first that may go together; they wait no longer. */
 function take<Item, Result>(
   waiting: Entry<Item, Result>[],
   { most, keyOf }: BatchOptions<Item, Result>,
+  mayGo: (item: Item) => boolean,
 ): Entry<Item, Result>[] {
-  if (!keyOf) return waiting.splice(0, most);
   const keys = new Set<unknown>();
   const taken: Entry<Item, Result>[] = [];
   const left: Entry<Item, Result>[] = [];
@@ -67,8 +84,8 @@ function take<Item, Result>(
   // Not through all that waits, which may be much more.
   for (; seen < waiting.length && taken.length < most; seen += 1) {
     const entry = waiting[seen]!;
-    const key = keyOf(entry.item);
-    (keys.has(key) ? left : taken).push(entry);
+    const key = keyOf ? keyOf(entry.item) : entry;
+    (keys.has(key) || !mayGo(entry.item) ? left : taken).push(entry);
     keys.add(key);
   }
   waiting.splice(0, seen, ...left);

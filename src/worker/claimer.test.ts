@@ -59,7 +59,7 @@ describe('claiming with a statement', () => {
     await fallAsleep();
     let offered: Capacity | undefined;
 
-    await claimer.claimWith(5, async (capacity) => {
+    await claimer.claimWith(5, 'new', async (capacity) => {
       offered = capacity;
       return outcome(task(0));
     });
@@ -78,30 +78,51 @@ describe('claiming with a statement', () => {
     };
 
     await Promise.all([
-      claimer.claimWith(2, statement),
-      claimer.claimWith(2, statement),
-      claimer.claimWith(2, statement),
+      claimer.claimWith(2, 'new', statement),
+      claimer.claimWith(2, 'new', statement),
+      claimer.claimWith(2, 'new', statement),
     ]);
 
     expect(offered).toEqual([2, 1, undefined]);
   });
 
-  it('offers nothing while tasks wait in the queue: they come first', async () => {
-    const { claimer, due, fallAsleep } = createQueue({ concurrency: 1 });
+  it('leaves to the queue what waits in it: all slots of what is new, half of what follows', async () => {
+    const { claimer, due, begun } = createQueue({ concurrency: 3 });
+    due.push(...Array.from({ length: 6 }, (_, i) => task(i)));
+    const offered: (number | undefined)[] = [];
+    const statement = async (capacity?: Capacity) => {
+      offered.push(capacity?.slots);
+      return outcome();
+    };
+    claimer.wake();
+    await expect.poll(() => begun.length).toBe(3);
+
+    begun.splice(0, 3);
+    await claimer.claimWith(3, 'new', statement);
+    await claimer.claimWith(3, 'follows', statement);
+
+    expect(offered).toEqual([undefined, 1]);
+  });
+
+  it('leaves the only slot to the queue', async () => {
+    const { claimer, due, begun } = createQueue({ concurrency: 1 });
     due.push(task(0), task(1));
     claimer.wake();
-    await claimer.claimWith(1, async (capacity) => {
+    await expect.poll(() => begun.length).toBe(1);
+
+    begun.splice(0, 1);
+    await claimer.claimWith(1, 'follows', async (capacity) => {
       expect(capacity).toBeUndefined();
       return outcome();
     });
-    expect(fallAsleep).toBeDefined();
+    expect.assertions(2);
   });
 
   it('gives back what arrives after the end', async () => {
     const { claimer, begun, returned, fallAsleep } = createQueue();
     await fallAsleep();
     let answer: (value: Outcome) => void = () => {};
-    const call = claimer.claimWith(1, () => new Promise((resolve) => (answer = resolve)));
+    const call = claimer.claimWith(1, 'new', () => new Promise((resolve) => (answer = resolve)));
     const ended = claimer.end();
     answer(outcome(task(0)));
     await Promise.all([call, ended]);
@@ -117,13 +138,13 @@ describe('an answer that is lost', () => {
   it('leads to giving back all that is not held, once nothing is under way', async () => {
     const { claimer, unheld, fallAsleep } = createQueue({ concurrency: 4 });
     await fallAsleep();
-    await claimer.claimWith(1, async () => outcome(task(0)));
+    await claimer.claimWith(1, 'new', async () => outcome(task(0)));
     let answer: (value: Outcome) => void = () => {};
-    const slow = claimer.claimWith(1, () => new Promise((resolve) => (answer = resolve)));
-    await expect(claimer.claimWith(1, () => Promise.reject(lost))).rejects.toBe(lost);
+    const slow = claimer.claimWith(1, 'new', () => new Promise((resolve) => (answer = resolve)));
+    await expect(claimer.claimWith(1, 'new', () => Promise.reject(lost))).rejects.toBe(lost);
 
     claimer.returnUnheard();
-    await claimer.claimWith(1, async (capacity) => {
+    await claimer.claimWith(1, 'new', async (capacity) => {
       expect(capacity).toBeUndefined(); // nothing new may be claimed meanwhile
       return outcome();
     });
@@ -137,7 +158,7 @@ describe('an answer that is lost', () => {
   it('is not suspected when the database has said no', async () => {
     const { claimer, unheld, fallAsleep } = createQueue();
     await fallAsleep();
-    await claimer.claimWith(1, () => Promise.reject(new Error('no'))).catch(() => {});
+    await claimer.claimWith(1, 'new', () => Promise.reject(new Error('no'))).catch(() => {});
     claimer.returnUnheard();
     await claimer.end();
     expect(unheld).toEqual([]);

@@ -71,13 +71,20 @@ export class Claimer {
   }
 
   /**
-   * Executes a statement that makes tasks ready and may claim them for this worker at once, up to `wanted`. Only if
-   * the last claim left nothing in the queue: what waits there comes first.
+   * Executes a statement that makes tasks ready and may claim them for this worker at once, up to `wanted`. While
+   * others wait in the queue, what is `new` waits behind them; what `follows` on what this worker did has half of the
+   * free slots, since it costs least at once, and the queue the other half.
    */
-  async claimWith(wanted: number, statement: (capacity?: Capacity) => Promise<Outcome>): Promise<Outcome> {
+  async claimWith(
+    wanted: number,
+    what: 'new' | 'follows',
+    statement: (capacity?: Capacity) => Promise<Outcome>,
+  ): Promise<Outcome> {
     const { workerId } = this.#ports.lease;
-    const slots = Math.min(wanted, this.#free());
-    const mayClaim = this.#isDrained && this.#mode !== 'ended' && !this.#returning && workerId !== NOBODY;
+    const free = this.#free();
+    const share = this.#isDrained ? free : what === 'follows' ? Math.floor(free / 2) : 0;
+    const slots = Math.min(wanted, share);
+    const mayClaim = this.#mode !== 'ended' && !this.#returning && workerId !== NOBODY;
     if (!mayClaim || slots <= 0) return statement();
     this.#reserved += slots;
     try {

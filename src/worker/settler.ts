@@ -12,7 +12,7 @@ import type { AttemptEnd, Execution } from './execution.js';
 
 export interface SettlerPorts {
   readonly store: Pick<TaskStore, 'settleTasks' | 'returnTasks' | 'commitTask'>;
-  /** Lets the worker claim what becomes ready, up to so many tasks. */
+  /** Lets the worker claim what follows, up to so many tasks. */
   claimWith(wanted: number, statement: (capacity?: Capacity) => Promise<Outcome>): Promise<Outcome>;
   /** Runs changed: the changes that anybody may want to hear of, in this order, and how the attempts ended. */
   onChanges(changes: readonly Change[], endings?: readonly TaskEnding[]): void;
@@ -54,6 +54,7 @@ export class Settler {
       most: MOST,
       run: (items) => this.#settle(items),
       keyOf: ({ execution }) => execution,
+      groupOf: ({ execution }) => execution.task.runId,
     });
   }
 

@@ -63,7 +63,7 @@ export class Worker {
     this.#handlerIds = [...ports.handlers.keys()];
     this.#settler = new Settler({
       ...ports,
-      claimWith: (wanted, statement) => this.claimWith(wanted, statement),
+      claimWith: (wanted, statement) => this.#claimer.claimWith(wanted, 'follows', statement),
       onReady: () => {
         this.wake();
         ports.onReady();
@@ -121,8 +121,9 @@ export class Worker {
     if (this.#mode === 'running') this.#claimer.wake();
   }
 
-  /** Executes a statement that may claim, for this worker, what it makes ready. */
-  claimWith: Claimer['claimWith'] = (wanted, statement) => this.#claimer.claimWith(wanted, statement);
+  /** Executes a statement that may claim, for this worker, up to so many of the tasks that it makes ready. */
+  claimWith: SettlerPorts['claimWith'] = (wanted, statement) =>
+    this.#claimer.claimWith(wanted, 'new', statement);
 
   /** The run has failed or was cancelled: aborts its handlers without waiting for the next heartbeat. */
   abandon(runId: string): void {
