@@ -28,7 +28,13 @@ begin
     old_id, _old.root_run_id);
   insert into pgflow.run_tags (tag, started_at, run_id)
   select t.tag, _now, new_id from pgflow.run_tags t where t.run_id = old_id;
-  _roots := (pgflow.place_steps(array[new_id], null, null, null, _now)).opened;
+  insert into pgflow.step_states (run_id, step_index, step_slug, status, remaining_deps, seq, created_at)
+  select new_id, s.step_index, s.step_slug, 'created', s.dep_count, 1, _now
+  from pgflow.steps s where s.flow_slug = _old.flow_slug and s.version = _old.version;
+  _roots := array(
+    select row(new_id, s.step_index, null, _now)::pgflow.open_step
+    from pgflow.steps s where s.flow_slug = _old.flow_slug and s.version = _old.version and s.dep_count = 0
+  );
   with kept as (
     update pgflow.step_states t set status = 'completed', initial_tasks = o.initial_tasks, remaining_tasks = 0,
       attempt = o.attempt, output = o.output, progress = o.progress, started_at = o.started_at, completed_at = o.completed_at

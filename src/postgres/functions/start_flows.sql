@@ -6,7 +6,7 @@
 --
 -- Returns a row `started` with the time of the start; the whole run as a change since 0, unless it is of the version that
 -- the caller knows and nothing of it has ended or failed; a row `existing` for each run that was there; a
--- row `claim` for each task claimed; a row `ready` when tasks are queued, with the time when the first is due.
+-- row `claim` for each task claimed; rows `ready` when tasks are queued, with the time when the first is due.
 create function pgflow.start_flows(
   run_ids uuid[], flow_slugs text[], inputs jsonb[], given_inputs jsonb[] default null,
   delays float8[] default null, run_ats timestamptz[] default null, notify boolean default true,
@@ -19,22 +19,21 @@ set enable_bitmapscan = off set jit = off set plan_cache_mode = force_generic_pl
 as $$
 declare
   _now timestamptz := pgflow.now();
-  _new_runs uuid[]; _existing uuid[]; _whole_runs uuid[];
-  _placed record; _queued record; _changed record;
-  _claimed pgflow.ready_step[]; _ready_at timestamptz; _row pgflow.change_row;
+  _new_runs uuid[]; _existing uuid[]; _whole_runs uuid[]; _is_plain boolean;
+  _ready pgflow.ready_step[]; _opened pgflow.open_step[];
+  _queued record; _changed record; _claimed pgflow.ready_step[]; _ready_at timestamptz; _row pgflow.change_row;
 begin
   if slots > 0 then
     perform 1 from pgflow.workers w where w.worker_id = claimant for key share skip locked;
     if not found then claimant := null; end if;
   end if;
 
-  -- A run whose first steps may end at once begins with seq 0: the end of its change makes it 1.
-  with new as (
-    insert into pgflow.runs
-      (run_id, flow_slug, version, status, input, given_input, remaining_steps, seq, started_at, root_run_id)
-    select b.run_id, b.flow_slug, f.current_version, 'started', b.input, b.given_input, v.step_count,
-      case when v.conditional_root or (v.root_map is not null and b.input = '[]') then 0 else 1 end, _now, b.run_id
-    from unnest(run_ids, flow_slugs, inputs, given_inputs) b(run_id, flow_slug, input, given_input)
+  -- A run whose first steps may end at once begins with seq 0: the end of its change makes it 1. Plain are runs whose first
+  -- steps have one task each and no condition, and of whose shape the caller knows.
+  with wanted as materialized (
+    select b.*, f.current_version, v.step_count, v.root_map is null and not v.conditional_root as is_plain,
+      case when v.conditional_root or (v.root_map is not null and b.input = '[]') then 0 else 1 end as seq
+    from unnest(run_ids, flow_slugs, inputs, given_inputs, known_versions) b(run_id, flow_slug, input, given_input, known)
     cross join lateral (
       select f.current_version from pgflow.flows f where f.flow_slug = b.flow_slug offset 0
     ) f
@@ -43,11 +42,18 @@ begin
       where v.flow_slug = b.flow_slug and v.version = f.current_version
         and (v.root_map is null or pg_catalog.jsonb_typeof(b.input) = 'array') offset 0
     ) v
-    order by b.run_id   -- two that start the same runs wait for each other in one order
+  ), new as (
+    insert into pgflow.runs
+      (run_id, flow_slug, version, status, input, given_input, remaining_steps, seq, started_at, root_run_id)
+    select w.run_id, w.flow_slug, w.current_version, 'started', w.input, w.given_input, w.step_count, w.seq, _now, w.run_id
+    from wanted w
+    order by w.run_id   -- two that start the same runs wait for each other in one order
     on conflict (run_id) do nothing
     returning run_id
   )
-  select coalesce(array_agg(n.run_id), '{}') into _new_runs from new n;
+  select (select coalesce(array_agg(n.run_id), '{}') from new n), bool_and(w.is_plain and w.current_version = w.known)
+  into _new_runs, _is_plain
+  from wanted w;
   if pg_catalog.cardinality(_new_runs) < pg_catalog.cardinality(run_ids) then
     _existing := pgflow.check_starts(run_ids, flow_slugs, inputs, given_inputs, _new_runs);
   end if;
@@ -64,23 +70,114 @@ begin
     from unnest(run_ids, delays, run_ats, known_versions) b(run_id, delay, run_at, known)
     where b.run_id = any (_new_runs);
   end if;
-  _placed := pgflow.place_steps(run_ids, delays, run_ats, known_versions, _now);
-  _whole_runs := _placed.unknown_runs;
 
-  if _placed.ready is not null then
-    _queued := pgflow.queue_tasks(_placed.ready, claimant, claimant_handlers, _now, slots);
-    slots := _queued.slots;
-    _ready_at := _queued.ready_at;
-    _claimed := _queued.claimed;
-  end if;
-  if _placed.opened is not null then
-    _changed := pgflow.end_changes(array(select o.run_id from unnest(_placed.opened) o),
-      pg_catalog.array_fill(0, array[pg_catalog.cardinality(_placed.opened)]), null, _placed.opened, '{}', '{}',
-      claimant, claimant_handlers, slots, _now, false);
-    _ready_at := least(_ready_at, _changed.ready_at);
-    _claimed := _claimed || _changed.claimed;
+  -- The steps, and the tasks of those first ones that have one each: of the caller as far as its slots go, or queued.
+  return query
+  with placed as materialized (
+    select r.run_id, r.seq, r.input, s.*, greatest(b.run_at, _now + pg_catalog.make_interval(secs => coalesce(b.delay, 0))) as begin_at
+    from unnest(run_ids, delays, run_ats) b(run_id, delay, run_at)
+    cross join lateral (
+      select r.run_id, r.flow_slug, r.version, r.seq, r.input from pgflow.runs r where r.run_id = b.run_id offset 0
+    ) r
+    cross join lateral (
+      select s.step_index, s.step_slug, s.dep_count, s.kind, s.fed_map, s.dependents, s.handler_id
+      from pgflow.steps s where s.flow_slug = r.flow_slug and s.version = r.version offset 0
+    ) s
+  ), states as (
+    insert into pgflow.step_states
+      (run_id, step_index, step_slug, status, remaining_deps, initial_tasks, remaining_tasks, seq, created_at)
+    select p.run_id, p.step_index, p.step_slug, 'created', p.dep_count, t.tasks, t.tasks, 1, _now
+    from placed p
+    cross join lateral (
+      select case when p.dep_count > 0 or p.seq = 0 then null when p.kind = 'single' then 1
+        else pg_catalog.jsonb_array_length(p.input) end as tasks
+    ) t
+  ), ready as materialized (
+    select p.*, p.is_due and sum(p.is_due::int) over (rows unbounded preceding) <= slots as is_mine
+    from (
+      select p.*, h.timeout, p.begin_at + pg_catalog.make_interval(secs => h.start_delay) as due_at,
+        claimant is not null and p.handler_id = any (claimant_handlers)
+          and p.begin_at + pg_catalog.make_interval(secs => h.start_delay) <= _now as is_due
+      from placed p
+      cross join lateral (
+        select h.timeout, h.start_delay from pgflow.handlers h where h.handler_id = p.handler_id offset 0
+      ) h
+      where p.dep_count = 0 and p.seq = 1 and p.kind = 'single' offset 0
+    ) p
+  ), tasks as (
+    insert into pgflow.step_tasks (run_id, step_index, task_index, step_slug, handler_id, fed_map, is_leaf,
+      status, attempt, claim, worker_id, started_at, available_at)
+    select r.run_id, r.step_index, 0, r.step_slug, r.handler_id, r.fed_map, r.dependents = '{}',
+      case when r.is_mine then 'started' else 'queued' end, r.is_mine::int, r.is_mine::int,
+      case when r.is_mine then claimant end, case when r.is_mine then _now end, case when not r.is_mine then r.due_at end
+    from ready r
+  )
+  select 'claim', r.run_id, null::int, null::int, null, null::int, null::jsonb, null::jsonb,
+    _now, null::timestamptz, null::timestamptz, null::timestamptz,
+    null, null, null::int, r.input, null::uuid,
+    r.step_index, null, null::int, null::int, 1, null, null,
+    null::timestamptz, null::timestamptz, null::jsonb, null::int[], 0, 1, _now,
+    r.handler_id, r.timeout, r.run_id, null::jsonb, '{}'::jsonb
+  from ready r where r.is_mine
+  union all
+  select 'ready', null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
+    null, null, null, null, null, null, null, null, null, null, null, null, null, min(r.due_at), null, null, null, null, null
+  from ready r where not r.is_mine having min(r.due_at) is not null;
+
+  if _is_plain is not true then
+    -- The others: first steps that are maps, or to be judged; and what the caller has to read.
+    select
+      array_agg(row(r.run_id, s.step_index, s.step_slug, true, null, s.depends_on, s.fed_map, s.dependents = '{}',
+        pg_catalog.jsonb_array_length(r.input), s.handler_id, s.timeout, r.begin_at + s.start_delay)::pgflow.ready_step)
+        filter (where r.seq = 1 and s.kind = 'map'),
+      array_agg(row(r.run_id, s.step_index, null, r.begin_at)::pgflow.open_step) filter (where r.seq = 0),
+      array_agg(r.run_id) filter (where r.seq = 0 or r.is_unknown)
+    into _ready, _opened, _whole_runs
+    from (
+      select r.*, r.version is distinct from b.known as is_unknown,
+        greatest(b.run_at, _now + pg_catalog.make_interval(secs => coalesce(b.delay, 0))) as begin_at
+      from unnest(run_ids, delays, run_ats, known_versions) b(run_id, delay, run_at, known)
+      cross join lateral (select * from pgflow.runs r where r.run_id = b.run_id offset 0) r
+    ) r
+    cross join lateral (
+      select s.*, h.timeout, pg_catalog.make_interval(secs => h.start_delay) as start_delay
+      from pgflow.steps s cross join lateral (
+        select h.timeout, h.start_delay from pgflow.handlers h where h.handler_id = s.handler_id offset 0
+      ) h
+      where s.flow_slug = r.flow_slug and s.version = r.version and s.dep_count = 0 offset 0
+    ) s;
+    if claimant is not null then
+      slots := slots - (
+        select count(*)::int from unnest(run_ids) b(run_id)
+        cross join lateral (
+          select 1 from pgflow.step_tasks t where t.run_id = b.run_id and t.status = 'started' offset 0
+        ) t
+      );
+    end if;
+    if _ready is not null then
+      _queued := pgflow.queue_tasks(_ready, claimant, claimant_handlers, _now, slots);
+      slots := _queued.slots;
+      _ready_at := _queued.ready_at;
+      _claimed := _queued.claimed;
+    end if;
+    if _opened is not null then
+      _changed := pgflow.end_changes(array(select o.run_id from unnest(_opened) o),
+        pg_catalog.array_fill(0, array[pg_catalog.cardinality(_opened)]), null, _opened, '{}', '{}',
+        claimant, claimant_handlers, slots, _now, false);
+      _ready_at := least(_ready_at, _changed.ready_at);
+      _claimed := _claimed || _changed.claimed;
+    end if;
+    if _claimed is not null then
+      return query select c.* from pgflow.read_claims(_claimed) c;
+    end if;
+    if _ready_at is not null then
+      _row.kind := 'ready';
+      _row.available_at := _ready_at;
+      return next _row;
+    end if;
   end if;
 
+  _row := null;
   _row.kind := 'started';
   _row.started_at := _now;
   return next _row;
@@ -93,16 +190,7 @@ begin
       return next _row;
     end loop;
   end if;
-  if _claimed is not null then
-    return query select c.* from pgflow.read_claims(_claimed) c;
-  end if;
-  if _ready_at is not null then
-    _row := null;
-    _row.kind := 'ready';
-    _row.available_at := _ready_at;
-    return next _row;
-  end if;
   if notify then
-    perform pgflow.notify_changes(_new_runs, pg_catalog.array_fill(1, array[pg_catalog.cardinality(_new_runs)]), _ready_at is not null);
+    perform pgflow.notify_changes(_new_runs, pg_catalog.array_fill(1, array[pg_catalog.cardinality(_new_runs)]), true);
   end if;
 end $$;
