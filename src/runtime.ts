@@ -1,4 +1,3 @@
-import { v7 as uuidv7 } from 'uuid';
 import { Announcer } from './announcer.js';
 import { PgFlowError } from './errors.js';
 import type { LiveRun } from './live/live-run.js';
@@ -20,6 +19,7 @@ import {
 } from './postgres/list-runs.js';
 import { type LogEntry, type LogOptions, readLogs } from './postgres/logs.js';
 import { Maintenance, type PruneOptions } from './postgres/maintenance.js';
+import { newRunId } from './postgres/new-run-id.js';
 import { createStarter, type Registered } from './postgres/starter.js';
 import type { Store } from './postgres/store.js';
 import { TaskStore } from './postgres/task-store.js';
@@ -183,7 +183,7 @@ export class Runtime implements PgFlow {
   async retryRun(runId: string): Promise<Run> {
     this.#refuseStopped();
     const id = checkRunId(runId);
-    const { changes, ready } = await this.#store.retryRun(id, uuidv7());
+    const { changes, ready } = await this.#store.retryRun(id, newRunId());
     const run = applyChange(null, changes[0]!).run as Run;
     this.#telemetry.runStarted(run);
     if (ready) this.#announcer.ready({ here: true });

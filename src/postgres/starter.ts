@@ -1,4 +1,3 @@
-import { v7 as uuidv7 } from 'uuid';
 import { type InputIssue, PgFlowError } from '../errors.js';
 import { type AnyFlow, isRoot } from '../flow/flow.js';
 import { quoted } from '../flow/quoted.js';
@@ -12,6 +11,7 @@ import { toStorableJson } from '../run/storable.js';
 import { issuesOfTags } from '../run/tags.js';
 import { createBatch } from './batch.js';
 import type { Outcome } from './change-rows.js';
+import { newRunId } from './new-run-id.js';
 import type { StartRequest, Store } from './store.js';
 import { type Capacity, countTasks } from './task-store.js';
 import { queryIn, type Tx } from './user-transaction.js';
@@ -128,7 +128,7 @@ async function createRequest(
   input: unknown,
   { runId, delay, runAt, tags = [] }: StartOptions,
 ): Promise<StartRequest> {
-  const id = runId === undefined ? uuidv7() : checkRunId(runId);
+  const id = runId === undefined ? newRunId() : checkRunId(runId);
   checkDelay(flowSlug, delay, runAt);
   refuseIf(issuesOfTags(tags), flowSlug);
   const given = toStorableJson(input, 'input');
