@@ -193,7 +193,11 @@ export function readKey(row: ChangeRow): TaskKey {
   return { runId: row.run_id, stepIndex: row.step_index, taskIndex: row.task_index, claim: row.claim };
 }
 
-function readClaim(row: ChangeRow): ClaimedTask {
+/** What `readClaim` reads: the columns of a row that are empty cost as much as the others. */
+export const CLAIM_COLUMNS =
+  'run_id, step_index, task_index, claim, handler_id, attempt, started_at, available_at, timeout, root_run_id, item, input, deps';
+
+export function readClaim(row: ChangeRow): ClaimedTask {
   const startedAt = new Date(row.started_at as string);
   return {
     runId: row.run_id,

@@ -4,8 +4,10 @@ import type { StepProgress } from '../run/run.js';
 import { toStorableJson } from '../run/storable.js';
 import {
   type ChangeRow,
+  CLAIM_COLUMNS,
   type ClaimedTask,
   type Outcome,
+  readClaim,
   readKey,
   readOutcome,
   type TaskKey,
@@ -87,12 +89,12 @@ export class TaskStore {
   }
 
   async claimTasks(workerId: number, handlerIds: readonly number[], batch: number): Promise<ClaimedTask[]> {
-    const { claims } = await this.#outcome(
-      this.#database,
-      `select * from ${this.#name}.claim_tasks($1, $2::int[], $3)`,
+    const rows = await this.#database.query<ChangeRow>(
+      `select ${CLAIM_COLUMNS} from ${this.#name}.claim_tasks($1, $2::int[], $3)`,
       [workerId, handlerIds, batch],
+      { prepare: true },
     );
-    return claims;
+    return rows.map(readClaim);
   }
 
   /** Seconds until the next task is due; null when none is queued. */
