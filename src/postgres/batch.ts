@@ -38,8 +38,8 @@ export function createBatch<Item, Result>(
   function schedule(): void {
     if (scheduled || underWay.size >= lanes || waiting.length === 0) return;
     scheduled = true;
-    // What is asked for in the same turn of the event loop goes together.
-    setImmediate(() => {
+    // What is asked for in the same tick goes together.
+    process.nextTick(() => {
       scheduled = false;
       if (underWay.size >= lanes || waiting.length === 0) return;
       const entries = next();
