@@ -44,10 +44,14 @@ export interface ChangeRow {
   readonly deps: Record<string, unknown> | null;
 }
 
-/** One execution of a task, named by its claim. */
-export interface TaskKey {
+/** A step of a run. */
+export interface StepKey {
   readonly runId: string;
   readonly stepIndex: number;
+}
+
+/** One execution of a task, named by its claim. */
+export interface TaskKey extends StepKey {
   readonly taskIndex: number;
   readonly claim: number;
 }
@@ -58,7 +62,7 @@ export interface ClaimedTask extends TaskKey {
   readonly startedAt: Date;
   readonly item: unknown;
   readonly rootRunId: string;
-  /** With the first task of each run and step in a batch; undefined with the others. */
+  /** With the first task of each run and step in a batch, unless the claimer knows them; undefined with the others. */
   readonly input?: unknown;
   readonly deps?: Readonly<Record<string, unknown>>;
   /** Seconds that it was due before it was claimed. */

@@ -10,13 +10,14 @@ import {
   readClaim,
   readKey,
   readOutcome,
+  type StepKey,
   type TaskKey,
 } from './change-rows.js';
 import type { Database, Queryable } from './database.js';
 import { pause } from './pause.js';
 import { quoteIdentifier, RELEASE } from './schema.js';
 
-export type { ClaimedTask, TaskKey };
+export type { ClaimedTask, StepKey, TaskKey };
 
 /** What a worker can take on while it settles or starts: `slots` tasks of these handlers. */
 export interface Capacity {
@@ -88,10 +89,16 @@ export class TaskStore {
     this.#tellsUntracked = tellsUntracked;
   }
 
-  async claimTasks(workerId: number, handlerIds: readonly number[], batch: number): Promise<ClaimedTask[]> {
+  /** `known`: the steps of which the caller has the input and the outputs that they depend on. */
+  async claimTasks(
+    workerId: number,
+    handlerIds: readonly number[],
+    batch: number,
+    known: readonly StepKey[],
+  ): Promise<ClaimedTask[]> {
     const rows = await this.#database.query<ChangeRow>(
-      `select ${CLAIM_COLUMNS} from ${this.#name}.claim_tasks($1, $2::int[], $3)`,
-      [workerId, handlerIds, batch],
+      `select ${CLAIM_COLUMNS} from ${this.#name}.claim_tasks($1, $2::int[], $3, $4::uuid[], $5::int[])`,
+      [workerId, handlerIds, batch, known.map(({ runId }) => runId), known.map(({ stepIndex }) => stepIndex)],
       { prepare: true },
     );
     return rows.map(readClaim);

@@ -5,6 +5,7 @@ import type { Capacity, TaskKey } from '../postgres/task-store.js';
 import { Telemetry } from '../telemetry/telemetry.js';
 import { Claimer, type ClaimerPorts } from './claimer.js';
 import type { Lease } from './lease.js';
+import { SharedInputs } from './shared-inputs.js';
 
 const WORKER = 7;
 const task = (taskIndex: number) => ({ runId: 'r', stepIndex: 0, taskIndex, claim: 1 }) as ClaimedTask;
@@ -33,6 +34,7 @@ function createQueue({ concurrency = 2 } = {}) {
     pollInterval: 3600,
     free: () => concurrency - begun.length,
     begin: (tasks) => void begun.push(...tasks),
+    inputs: new SharedInputs(),
     held: () => begun,
     telemetry: new Telemetry('pgflow'),
     onError() {},

@@ -4,6 +4,7 @@ import { pause } from '../postgres/pause.js';
 import type { Capacity, TaskKey, TaskStore } from '../postgres/task-store.js';
 import type { Telemetry } from '../telemetry/telemetry.js';
 import { type Lease, NOBODY } from './lease.js';
+import type { SharedInputs } from './shared-inputs.js';
 
 export interface ClaimerPorts {
   readonly store: Pick<TaskStore, 'claimTasks' | 'nextDue' | 'returnTasks' | 'returnUnheld'>;
@@ -14,6 +15,8 @@ export interface ClaimerPorts {
   /** How many tasks could begin now. */
   free(): number;
   begin(tasks: readonly ClaimedTask[]): void;
+  /** The inputs that the worker has. */
+  readonly inputs: Pick<SharedInputs, 'holdKnown' | 'release'>;
   /** What the worker has begun and not settled. */
   held(): readonly TaskKey[];
   readonly telemetry: Telemetry;
@@ -127,7 +130,7 @@ export class Claimer {
   }
 
   async #claimAll(): Promise<void> {
-    const { store, lease, handlerIds, telemetry, onError } = this.#ports;
+    const { store, lease, handlerIds, onError } = this.#ports;
     for (let failures = 0; this.#mode === 'claiming' && !this.#returning; ) {
       const wanted = this.#free();
       if (wanted <= 0) return;
@@ -135,14 +138,9 @@ export class Claimer {
       let { workerId } = lease;
       try {
         if (workerId === NOBODY) workerId = await lease.register();
-        const tasks = await telemetry.claim(
-          { workerId, wanted, from: 'queue' },
-          () => this.#listen(store.claimTasks(workerId, handlerIds, wanted)),
-          ({ length }) => length,
-        );
+        const isBegun = await this.#claimDue(workerId, wanted);
         failures = 0;
-        this.#isDrained = tasks.length < wanted;
-        if (!(await this.#takeOn(workerId, tasks))) continue;
+        if (!isBegun) continue;
         if (!this.#isDrained || this.#wakes !== wakes) continue;
         const due = await store.nextDue(handlerIds);
         if (this.#wakes === wakes) this.#sleep(due);
@@ -152,6 +150,23 @@ export class Claimer {
         await pause(failures);
         failures += 1;
       }
+    }
+  }
+
+  /** Claims what is due, and begins it; false when the answer came too late for that. */
+  async #claimDue(workerId: number, wanted: number): Promise<boolean> {
+    const { store, handlerIds, inputs, telemetry } = this.#ports;
+    const known = inputs.holdKnown();
+    try {
+      const tasks = await telemetry.claim(
+        { workerId, wanted, from: 'queue' },
+        () => this.#listen(store.claimTasks(workerId, handlerIds, wanted, known)),
+        ({ length }) => length,
+      );
+      this.#isDrained = tasks.length < wanted;
+      return await this.#takeOn(workerId, tasks);
+    } finally {
+      for (const step of known) inputs.release(step);
     }
   }
 

@@ -7,7 +7,7 @@ import { Claimer } from './claimer.js';
 import { type CommitTask, Execution, type Handler } from './execution.js';
 import { Lease } from './lease.js';
 import { Settler, type SettlerPorts } from './settler.js';
-import { shareInputs, type TaskInputs } from './shared-inputs.js';
+import { SharedInputs } from './shared-inputs.js';
 import { Teller } from './teller.js';
 import { checkWorkerOptions, type WorkerOptions } from './worker-options.js';
 
@@ -50,6 +50,7 @@ export class Worker {
   readonly #active = new Set<Execution>();
   /** Claimed and not settled yet: what the lease is for. */
   readonly #held = new Set<Execution>();
+  readonly #inputs = new SharedInputs();
   readonly #latencies = new ClaimLatencies();
   readonly #claimer: Claimer;
   /** On its own: while it hangs, heartbeats go on. */
@@ -78,6 +79,7 @@ export class Worker {
       pollInterval: this.#options.pollInterval,
       free: () => this.#options.concurrency - this.#active.size,
       begin: (tasks) => this.#begin(tasks),
+      inputs: this.#inputs,
       held: () => this.#heldTasks(),
       telemetry: ports.telemetry,
       onError: ports.onError,
@@ -192,15 +194,17 @@ export class Worker {
   }
 
   #begin(tasks: readonly ClaimedTask[]): void {
-    const inputsOf = shareInputs(tasks, this.#ports.handlers);
     for (const task of tasks) {
       this.#latencies.add(task.waited);
       const handler = this.#ports.handlers.get(task.handlerId)!;
-      void this.#execute(new Execution(task, handler, this.#commit, this.#teller), inputsOf(task));
+      void this.#execute(new Execution(task, handler, this.#commit, this.#teller));
     }
   }
 
-  async #execute(execution: Execution, { input, deps }: TaskInputs): Promise<void> {
+  async #execute(execution: Execution): Promise<void> {
+    const { task } = execution;
+    const isShared = execution.handler.step.kind === 'map';
+    const { input, deps = {} } = isShared ? this.#inputs.hold(task) : task;
     this.#active.add(execution);
     this.#held.add(execution);
     this.#settler.begin(execution);
@@ -215,6 +219,7 @@ export class Worker {
     else if (end === 'stopping') await this.#giveBack(execution);
     else await this.#settler.end(execution, end);
     this.#held.delete(execution);
+    if (isShared) this.#inputs.release(task);
     if (this.#held.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 

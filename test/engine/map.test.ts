@@ -181,6 +181,25 @@ describeEachDatabase('map steps', (kind) => {
     expect((await world.tasks(end.runId)).map(({ attempt }) => attempt)).toEqual([2, 1, 1]);
   });
 
+  test('map-input: claims of a worker that works on the map do not send its input again', async () => {
+    const calls = scripted();
+    const flow = defineFlow<{ n: number }[]>({ slug: 'sent_once' }).map('each', calls.handler);
+    const world = await createWorld(kind, { flows: [flow], worker: { concurrency: 2 } });
+
+    const run = await world.start(
+      flow,
+      [0, 1, 2, 3].map((n) => ({ n })),
+    );
+    for (const _ of [0, 1, 2]) (await calls.next()).complete();
+    (await calls.next()).complete();
+    await run.end();
+
+    const inputs = calls.calls.map(({ context }) => context.input);
+    expect(inputs[0]).toEqual([0, 1, 2, 3].map((n) => ({ n })));
+    // The same object: it was parsed once.
+    expect(new Set(inputs).size).toBe(1);
+  });
+
   test('wide-map: 10,000 tasks, in many batches: no deadlock, progress told in batches', {
     timeout: 120_000,
   }, async () => {

@@ -1,8 +1,10 @@
 -- Hands due tasks to a worker, the longest due first, at most `batch` of the handlers that it has.
 -- Touches tasks only. Raises PF007 when the worker was taken for dead: it must register again.
 -- Returns rows `claim`; the run's input and the outputs of the step's dependencies come once for each run and step
--- of the batch, with the first of its tasks.
-create function pgflow.claim_tasks(claimant int, handler_ids int[], batch int) returns setof pgflow.change_row
+-- of the batch, with the first of its tasks; of steps that are known they do not come.
+create function pgflow.claim_tasks(
+  claimant int, handler_ids int[], batch int, known_runs uuid[] default '{}', known_steps int[] default '{}'
+) returns setof pgflow.change_row
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set enable_bitmapscan = off set jit = off set plan_cache_mode = force_generic_plan
@@ -50,7 +52,11 @@ begin
     null::timestamptz, null::timestamptz, null::jsonb, null::int[], c.task_index, c.claim, c.available_at,
     c.handler_id, h.timeout, r.root_run_id, c.item, d.outputs
   from (
-    select c.*, pg_catalog.row_number() over (partition by c.run_id, c.step_index order by c.task_index) = 1 as is_first
+    select c.*, pg_catalog.row_number() over (partition by c.run_id, c.step_index order by c.task_index) = 1
+      and (known_runs = '{}' or not exists (
+        select 1 from unnest(known_runs, known_steps) k(run_id, step_index)
+        where k.run_id = c.run_id and k.step_index = c.step_index
+      )) as is_first
     from claimed c
   ) c
   cross join lateral (select h.timeout from pgflow.handlers h where h.handler_id = c.handler_id offset 0) h
