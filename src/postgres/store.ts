@@ -82,6 +82,12 @@ export interface RunPosition extends RunPlace {
   readonly seq: number;
 }
 
+/** Of which run, and what is new since when is wanted. */
+export interface ChangeCursor {
+  readonly runId: string;
+  readonly since: number;
+}
+
 /** The engine's statements: one method for each function of SQL. */
 export class Store {
   readonly #database: Database;
@@ -177,23 +183,13 @@ export class Store {
     );
   }
 
-  async readChanges(cursors: readonly { runId: string; since: number }[]): Promise<Change[]> {
-    const { changes } = await this.#outcome(
-      this.#database,
-      `select * from ${this.#name}.read_changes($1::uuid[], $2::int[])`,
-      [cursors.map((cursor) => cursor.runId), cursors.map((cursor) => cursor.since)],
-    );
-    return changes;
+  readChanges(cursors: readonly ChangeCursor[]): Promise<Change[]> {
+    return this.#changesSince('read_changes', cursors);
   }
 
   /** The same; and from then on what becomes of these runs is told: nothing in between is missed. */
-  async trackChanges(cursors: readonly { runId: string; since: number }[]): Promise<Change[]> {
-    const { changes } = await this.#outcome(
-      this.#database,
-      `select * from ${this.#name}.track_changes($1::uuid[], $2::int[])`,
-      [cursors.map((cursor) => cursor.runId), cursors.map((cursor) => cursor.since)],
-    );
-    return changes;
+  trackChanges(cursors: readonly ChangeCursor[]): Promise<Change[]> {
+    return this.#changesSince('track_changes', cursors);
   }
 
   async readSeqs(runIds: readonly string[]): Promise<Map<string, number>> {
@@ -251,6 +247,15 @@ export class Store {
     }
     for (const page of pages) page.sort(byNewest);
     return pages;
+  }
+
+  async #changesSince(fn: string, cursors: readonly ChangeCursor[]): Promise<Change[]> {
+    const { changes } = await this.#outcome(
+      this.#database,
+      `select * from ${this.#name}.${fn}($1::uuid[], $2::int[])`,
+      [cursors.map((cursor) => cursor.runId), cursors.map((cursor) => cursor.since)],
+    );
+    return changes;
   }
 
   async #outcome(on: Queryable, sql: string, params: readonly unknown[]): Promise<Outcome> {
