@@ -6,8 +6,8 @@ import { memoryPubSub } from '../../src/pubsub/memory.js';
 import type { Program } from '../harness/apt.js';
 import { createTestDatabase, sharedServer } from '../harness/databases.js';
 import { ensurePgBouncer, startPgBouncer } from '../harness/pgbouncer.js';
+import { connectedIs } from './listening.js';
 import { scripted } from './scripted.js';
-import { connectedIs } from './tracked-runs.js';
 import { createWorld } from './world.js';
 
 const INSTALLING = 600_000;

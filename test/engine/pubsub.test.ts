@@ -4,8 +4,9 @@ import { defineFlow } from '../../src/flow/define-flow.js';
 import { pubsubConformance } from '../../src/testing/pubsub-conformance.js';
 import { createTestDatabase, type TestDatabase } from '../harness/databases.js';
 import { startTcpProxy } from '../harness/tcp-proxy.js';
+import { connectedIs } from './listening.js';
 import { scripted } from './scripted.js';
-import { connectedIs, openPostgresBus, trackThrough } from './tracked-runs.js';
+import { openPostgresBus, trackThrough } from './tracked-runs.js';
 import { createWorld } from './world.js';
 
 const LISTENERS = `from pg_stat_activity where datname = current_database() and application_name = 'pgflow-live listen'`;

@@ -10,8 +10,9 @@ import type { Program } from '../harness/apt.js';
 import { startChild } from '../harness/child.js';
 import { ensureRedis, type RedisServer, startRedis } from '../harness/redis-server.js';
 import { startTcpProxy } from '../harness/tcp-proxy.js';
+import { connectedIs } from './listening.js';
 import { scripted } from './scripted.js';
-import { connectedIs, trackThrough } from './tracked-runs.js';
+import { trackThrough } from './tracked-runs.js';
 import { createWorld } from './world.js';
 
 const INSTALLING = 600_000;

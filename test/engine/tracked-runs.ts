@@ -1,5 +1,4 @@
 import { onTestFinished } from 'vitest';
-import type { LiveRun } from '../../src/live/live-run.js';
 import { createTracker } from '../../src/live/tracker.js';
 import { openDatabase } from '../../src/postgres/open-database.js';
 import { Store } from '../../src/postgres/store.js';
@@ -54,17 +53,4 @@ export async function trackThrough(bus: PubSub, url: string, runIds: readonly st
   });
   const runs = await Promise.all(runIds.map((runId) => tracker.track(runId)));
   return { runs, reads };
-}
-
-/** Resolves when the run's view says so. */
-export function connectedIs(live: LiveRun, wanted: boolean): Promise<void> {
-  return new Promise((resolve) => {
-    const look = () => {
-      if (live.connected !== wanted) return;
-      stop();
-      resolve();
-    };
-    const stop = live.onFreshness(look);
-    look();
-  });
 }
