@@ -88,7 +88,7 @@ describe('claiming with a statement', () => {
     expect(offered).toEqual([2, 1, undefined]);
   });
 
-  it('leaves to the queue what waits in it: all slots of what is new, half of what follows', async () => {
+  it('leaves to the queue what waits in it: all slots of what is new, one of what follows', async () => {
     const { claimer, due, begun } = createQueue({ concurrency: 3 });
     due.push(...Array.from({ length: 6 }, (_, i) => task(i)));
     const offered: (number | undefined)[] = [];
@@ -103,7 +103,7 @@ describe('claiming with a statement', () => {
     await claimer.claimWith(3, 'new', statement);
     await claimer.claimWith(3, 'follows', statement);
 
-    expect(offered).toEqual([undefined, 1]);
+    expect(offered).toEqual([undefined, 2]);
   });
 
   it('leaves the only slot to the queue', async () => {
@@ -118,6 +118,42 @@ describe('claiming with a statement', () => {
       return outcome();
     });
     expect.assertions(2);
+  });
+
+  it('lets those who started many go on before the tasks begin, and keeps their slots until then', async () => {
+    const { claimer, begun, fallAsleep } = createQueue({ concurrency: 8 });
+    await fallAsleep();
+    const many = Array.from({ length: 6 }, (_, i) => task(i));
+    const offered: (number | undefined)[] = [];
+    const start = async (capacity?: Capacity) => {
+      offered.push(capacity?.slots);
+      return offered.length === 1 ? outcome(...many) : outcome();
+    };
+
+    await claimer.claimWith(6, 'new', start);
+    expect(begun).toEqual([]);
+    await claimer.claimWith(6, 'new', start);
+    expect(offered).toEqual([6, 2]);
+
+    await expect.poll(() => begun).toEqual(many);
+  });
+
+  it('begins few before those who started them go on', async () => {
+    const { claimer, begun, fallAsleep } = createQueue();
+    await fallAsleep();
+    await claimer.claimWith(1, 'new', async () => outcome(task(0)));
+    expect(begun).toEqual([task(0)]);
+  });
+
+  it('gives back many that were to begin a turn later, when it ends meanwhile', async () => {
+    const { claimer, begun, returned, fallAsleep } = createQueue({ concurrency: 8 });
+    await fallAsleep();
+    const many = Array.from({ length: 6 }, (_, i) => task(i));
+    await claimer.claimWith(6, 'new', async () => outcome(...many));
+    await claimer.end();
+
+    expect(begun).toEqual([]);
+    expect(returned).toEqual(many);
   });
 
   it('gives back what arrives after the end', async () => {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { PgFlowError } from '../errors.js';
 import type { ClaimedTask, Outcome } from '../postgres/change-rows.js';
 import { pause } from '../postgres/pause.js';
@@ -23,6 +24,10 @@ export interface ClaimerPorts {
   onError(message: string, error: unknown): void;
 }
 
+/** Of the free slots, for what follows while others wait. */
+const SHARE_OF_FOLLOWING = 0.9;
+/** As many tasks begin before those who started them go on. */
+const AT_ONCE = 4;
 /** How long the database may go on with a statement whose answer nobody waits for any more. */
 const UNHEARD = 120_000;
 
@@ -75,8 +80,8 @@ export class Claimer {
 
   /**
    * Executes a statement that makes tasks ready and may claim them for this worker at once, up to `wanted`. While
-   * others wait in the queue, what is `new` waits behind them; what `follows` on what this worker did has half of the
-   * free slots, since it costs least at once, and the queue the other half.
+   * others wait in the queue, what is `new` waits behind them; what `follows` on what this worker did has most of the
+   * free slots, since it costs least at once, and the queue the rest, at least one.
    */
   async claimWith(
     wanted: number,
@@ -85,24 +90,41 @@ export class Claimer {
   ): Promise<Outcome> {
     const { workerId } = this.#ports.lease;
     const free = this.#free();
-    const share = this.#isDrained ? free : what === 'follows' ? Math.floor(free / 2) : 0;
+    const share = this.#isDrained ? free : what === 'follows' ? Math.floor(free * SHARE_OF_FOLLOWING) : 0;
     const slots = Math.min(wanted, share);
     const mayClaim = this.#mode !== 'ended' && !this.#returning && workerId !== NOBODY;
     if (!mayClaim || slots <= 0) return statement();
     this.#reserved += slots;
-    try {
-      const { handlerIds, telemetry } = this.#ports;
-      const outcome = await telemetry.claim(
-        { workerId, wanted: slots, from: 'ready' },
-        () => this.#listen(statement({ workerId, handlerIds, slots })),
-        ({ claims }) => claims.length,
-      );
-      await this.#takeOn(workerId, outcome.claims);
-      return outcome;
-    } finally {
-      this.#reserved -= slots;
-      this.proceed();
-    }
+    const { handlerIds, telemetry } = this.#ports;
+    const answer = telemetry.claim(
+      { workerId, wanted: slots, from: 'ready' },
+      async () => this.#listen(statement({ workerId, handlerIds, slots })),
+      ({ claims }) => claims.length,
+    );
+    this.#hold(this.#takeOnFrom(answer, workerId, what), slots);
+    return answer;
+  }
+
+  /** Those who wait for many starts go on first: they may ask for the next ones while the tasks of these are executed. */
+  async #takeOnFrom(answer: Promise<Outcome>, workerId: number, what: 'new' | 'follows'): Promise<void> {
+    const claims = await answer.then(
+      (outcome) => outcome.claims,
+      () => [], // whoever made the statement is told
+    );
+    if (what === 'new' && claims.length > AT_ONCE) await setImmediate();
+    await this.#takeOn(workerId, claims);
+  }
+
+  /** Until then these slots are promised, and something is under way that may claim. */
+  #hold(claiming: Promise<void>, slots: number): void {
+    const held = claiming
+      .catch((error) => this.#ports.onError('Could not begin tasks that were claimed', error))
+      .finally(() => {
+        this.#underWay.delete(held);
+        this.#reserved -= slots;
+        this.proceed();
+      });
+    this.#underWay.add(held);
   }
 
   /** Gives back what was claimed for us in answers that were lost. For each heartbeat. */

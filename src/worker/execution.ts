@@ -18,13 +18,19 @@ export interface Handler {
   readonly step: StepDefinition;
   /** How many tasks may become ready when one of this step's ends. */
   readonly follows: number;
+  /** How many do on average, when all that they wait for ends. */
+  readonly followsOnAverage: number;
 }
 
 /** By the ids under which the database knows the steps. */
 export function handlersOf(flow: AnyFlow, handlerIds: readonly number[]): [number, Handler][] {
   return flow.steps.map((step) => {
-    const follows = countTasks(flow.steps.filter((other) => parentsOf(other).includes(step.slug)));
-    return [handlerIds[step.index]!, { flow, step, follows }];
+    const dependents = flow.steps.filter((other) => parentsOf(other).includes(step.slug));
+    const followsOnAverage = dependents.reduce(
+      (sum, one) => sum + countTasks([one]) / parentsOf(one).length,
+      0,
+    );
+    return [handlerIds[step.index]!, { flow, step, follows: countTasks(dependents), followsOnAverage }];
   });
 }
 

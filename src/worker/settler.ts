@@ -148,7 +148,7 @@ export class Settler {
 
   async #settle(items: readonly Item[]): Promise<boolean[]> {
     const ends = items.map(toTaskEnd);
-    const wanted = items.reduce((sum, { execution, end }) => sum + (end ? execution.handler.follows : 0), 0);
+    const wanted = countFollowing(items);
     for (let failures = 0; ; failures += 1) {
       try {
         const outcome = await this.#ports.claimWith(wanted, (capacity) =>
@@ -192,6 +192,22 @@ export class Settler {
     if (outcome.ready) this.#ports.onReady();
     return settled;
   }
+}
+
+/**
+ * For how many tasks slots are kept while these are settled: what is to be expected, and enough for what any one of them
+ * may release. Of a map its first task counts for all, since what waits for it is released once.
+ */
+export function countFollowing(items: readonly Pick<Item, 'execution' | 'end'>[]): number {
+  let most = 0;
+  let expected = 0;
+  for (const { execution, end } of items) {
+    if (!end) continue;
+    const { follows, followsOnAverage, step } = execution.handler;
+    most = Math.max(most, follows);
+    if (step.kind === 'single' || execution.task.taskIndex === 0) expected += followsOnAverage;
+  }
+  return Math.max(most, Math.ceil(expected));
 }
 
 /** How an attempt ended, if somebody hears of it; an end that was not accepted did not count any more. */
