@@ -14,7 +14,7 @@ export interface Replication {
   readonly secondsApart: number;
 }
 
-const TABLES = ['runs', 'step_states', 'step_tasks'];
+const TABLES = ['runs', 'run_steps'];
 
 export async function replicate(url: string, replication: Replication): Promise<void> {
   const client = new pg.Client(url);

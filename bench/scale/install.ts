@@ -4,8 +4,8 @@ import type { Session } from './session.js';
 
 /** How many runs one statement inserts. */
 const LOT = 50_000;
-/** Of the three hot tables, and the only ones that grow with a job's runs. */
-export const TABLES = ['runs', 'step_states', 'step_tasks'] as const;
+/** The hot tables, and the only ones that grow with a job's runs. */
+export const TABLES = ['runs', 'run_steps'] as const;
 export const JOB = 'job';
 
 /** Makes a real install with one job and one finished run of it, which is returned: what `fill` makes copies of. */

@@ -20,7 +20,7 @@ export interface Keys {
   readonly lookup: Cost;
 }
 
-/** A table with the primary key of step_tasks and one number beside it: the same tree, in a twentieth of the space. */
+/** A table with the primary key of run_steps and one number beside it: the same tree, in a twentieth of the space. */
 export async function createKeys(session: Session, ids: Ids, count: number): Promise<string> {
   const name = `scale.keys_${ids}_${count}`;
   const id = ids === 'v7' ? runIdSql('n', count) : 'gen_random_uuid()';
@@ -28,10 +28,10 @@ export async function createKeys(session: Session, ids: Ids, count: number): Pro
   await session.query(`set maintenance_work_mem = '512MB'`);
   await session.query(
     `create table ${name} with (autovacuum_enabled = off) as
-     select ${id} as run_id, 0 as step_index, 0 as task_index, 1 as claim from generate_series(0, ${count - 1}) n`,
+     select ${id} as run_id, 0 as task_index, 0 as step_index, 1 as claim from generate_series(0, ${count - 1}) n`,
   );
   await session.query(`alter table ${name} add constraint keys_${ids}_${count}_pkey
-    primary key (run_id, step_index, task_index)`);
+    primary key (run_id, task_index, step_index)`);
   await session.query('checkpoint');
   return name;
 }
@@ -62,7 +62,7 @@ export async function measureKeys(session: Session, ids: Ids, count: number): Pr
 function lookUp(session: Session, table: string, keys: readonly string[]): Promise<Cost> {
   return session.cost(
     `select k.claim from unnest($1::uuid[]) b(run_id) cross join lateral (
-       select k.claim from ${table} k where k.run_id = b.run_id and k.step_index = 0 and k.task_index = 0 offset 0
+       select k.claim from ${table} k where k.run_id = b.run_id and k.task_index = 0 and k.step_index = 0 offset 0
      ) k`,
     [keys],
   );

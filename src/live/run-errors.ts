@@ -11,7 +11,7 @@ export function runNotFound(runId: string): PgFlowError {
 export function runUnreadable(runId: string): PgFlowError {
   return new PgFlowError(
     'DATABASE_UNAVAILABLE',
-    `Run ${runId} was read, but not all of its steps are there. Check its rows in step_states.`,
+    `Run ${runId} was read, but not all of its steps are there. Check its rows in run_steps.`,
     { data: { runId } },
   );
 }

@@ -23,11 +23,12 @@ export function manifestOf({ migrations, functions }: SchemaSource, schema: stri
       for (const [key, statement] of keysOf(`${name}.${table}`, table!, columns!))
         indexes.set(key, statement);
     }
+    for (const [, view] of sql.matchAll(/^create view "[^"]+"\.(\w+)/gm)) tables.add(view!);
     for (const [, type] of sql.matchAll(/^create type "[^"]+"\.(\w+)/gm)) types.add(type!);
     for (const [statement, index] of sql.matchAll(/^create (?:unique )?index (\w+) on [^;]+;/gm)) {
       indexes.set(index!, statement);
     }
-    for (const [, gone] of sql.matchAll(/^drop (?:table|index|type) (?:if exists )?"[^"]+"\.(\w+)/gm)) {
+    for (const [, gone] of sql.matchAll(/^drop (?:table|view|index|type) (?:if exists )?"[^"]+"\.(\w+)/gm)) {
       tables.delete(gone!);
       types.delete(gone!);
       indexes.delete(gone!);

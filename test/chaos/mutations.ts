@@ -25,12 +25,12 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: SETTLE,
-        find: `          and t.status = 'started' and t.claim = b.claim\n          and (t.fed_map`,
+        find: `          and t.task_status = 'started' and t.claim = b.claim\n          and (t.fed_map`,
         replace: '          and (t.fed_map',
       },
       {
         file: SETTLE,
-        find: `where t.ctid = x.tid and t.status = 'started' and t.claim = x.claim`,
+        find: `where t.ctid = x.tid and t.task_status = 'started' and t.claim = x.claim`,
         replace: 'where t.ctid = x.tid',
       },
     ],
@@ -63,7 +63,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'rows not stamped',
-    edits: [{ file: SETTLE, find: '        seq = j.seq + 1\n', replace: '        seq = t.seq\n' }],
+    edits: [{ file: SETTLE, find: '      seq = x.seq\n', replace: '      seq = t.seq\n' }],
     proof: { storm: ['connections cut'] },
     red: /L2: /,
   },

@@ -173,8 +173,8 @@ describe('others in the way of a settle', () => {
       if nextval('public.${name}') <= ${times} then raise exception using errcode = '${code}'; end if;
       return new;
     end $$`);
-    await world.db.query(`create trigger ${name} before update on pgflow.step_tasks for each row
-      when (new.status = '${status}') execute function public.${name}()`);
+    await world.db.query(`create trigger ${name} before update on pgflow.run_steps for each row
+      when (new.task_status = '${status}') execute function public.${name}()`);
   }
 
   test.each(CODES)('%s: tried again with the same result', MINUTES, async (_, code) => {

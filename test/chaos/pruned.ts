@@ -57,14 +57,16 @@ const STATEMENTS = [
    end $$`,
   `create function public.note_pruned_task() returns trigger language plpgsql as $$
    begin
-     insert into public.pruned_tasks values (old.run_id, old.step_slug, old.task_index, old.status);
+     if old.task_status is not null then
+       insert into public.pruned_tasks values (old.run_id, old.step_slug, old.task_index, old.task_status);
+     end if;
      return null;
    end $$`,
   ...(
     [
       ['runs', 'insert', 'note_birth'],
       ['runs', 'delete', 'note_pruned_run'],
-      ['step_tasks', 'delete', 'note_pruned_task'],
+      ['run_steps', 'delete', 'note_pruned_task'],
     ] as const
   ).map(
     ([table, operation, note]) =>

@@ -108,7 +108,7 @@ test('a full disk: the result waits, and work goes on', MINUTES, async (ctx) => 
   const server = await ownServer();
   const world = await createFaultyWorld(server);
   await world.db.query(`create tablespace small location '${disk}'`);
-  for (const table of ['runs', 'step_states', 'step_tasks']) {
+  for (const table of ['runs', 'run_steps']) {
     await world.db.query(`alter table pgflow.${table} set tablespace small`);
   }
   const filler = join(disk, 'filler');

@@ -23,7 +23,7 @@ const STATEMENTS = [
        ' was failed, though its handler had succeeded: ' || new.error_message);
      return null;
    end $$`,
-  `create trigger note_unfair_failure after update on pgflow.step_tasks for each row
+  `create trigger note_unfair_failure after update on pgflow.run_steps for each row
    when (new.error_message like 'The result could not be stored%'
      and new.error_message is distinct from old.error_message)
    execute function public.note_unfair_failure()`,

@@ -111,7 +111,7 @@ test('prune ends after the batch under way when it is interrupted', async () => 
   const blocker = new pg.Client(db.url);
   await blocker.connect();
   onTestFinished(() => blocker.end());
-  await blocker.query('begin; lock table pgflow.step_tasks in share mode');
+  await blocker.query('begin; lock table pgflow.run_steps in share mode');
   await using child = startChild('src/cli/main.ts', {
     args: ['prune', '--older-than', '1d', '--batch', '1', '--database', db.url],
   });

@@ -16,8 +16,8 @@ const order = defineFlow({ slug: 'order' })
 
 /** A trigger in which a transaction waits for as long as the test holds the lock. */
 const WAITING = {
-  'in the settle': `create trigger hold before update on pgflow.step_tasks for each row
-    when (new.status = 'completed') execute function shop.hold()`,
+  'in the settle': `create trigger hold before update on pgflow.run_steps for each row
+    when (new.task_status = 'completed') execute function shop.hold()`,
   'in COMMIT': `create constraint trigger hold after insert on shop.charges deferrable initially deferred
     for each row execute function shop.hold()`,
 };

@@ -219,6 +219,35 @@ describeEachDatabase('conditions', (kind) => {
     expect(tasks).toHaveLength(executions);
   });
 
+  test.each([
+    [
+      'a root',
+      (execute: (slug: string) => void) =>
+        defineFlow({ slug: 'strict' })
+          .step('plain', () => execute('plain'))
+          .step('checked', { if: { go: true }, whenUnmet: 'fail' }, fails),
+    ],
+    [
+      'a dependent',
+      (execute: (slug: string) => void) =>
+        defineFlow({ slug: 'strict' })
+          .step('a', () => [1])
+          .step('plain', { dependsOn: ['a'] }, () => execute('plain'))
+          .map('mapped', { over: 'a' }, () => execute('mapped'))
+          .step('checked', { dependsOn: ['a'], ifNot: { a: [1] }, whenUnmet: 'fail' }, fails),
+    ],
+  ])('when-unmet fail: of %s: what became ready in the same moment is never executed', async (_, define) => {
+    const executed: string[] = [];
+    const flow = define((slug) => executed.push(slug));
+    const later = defineFlow({ slug: 'later' }).step('only', () => 1);
+    const world = await createWorld(kind, { flows: [flow, later] });
+
+    expect(await (await world.start(flow)).end()).toMatchObject({ status: 'failed' });
+    await (await world.start(later)).end();
+
+    expect(executed).toEqual([]);
+  });
+
   test('exhausted-skip: the task failed, the step is skipped, dependents run', async () => {
     const flow = defineFlow({ slug: 'lenient', maxAttempts: 2, baseDelay: 0 })
       .step('risky', { whenExhausted: 'skip' }, fails)

@@ -439,7 +439,7 @@ describeEachDatabase('doctor', (kind) => {
     );
     const made = await db.query<{ name: string }>(
       `select relname::text as name from pg_class where relnamespace = 'other'::regnamespace
-         and relkind in ('r', 'i', 'c') and relname <> 'migrations'
+         and relkind in ('r', 'v', 'i', 'c') and relname <> 'migrations'
        union select proname::text from pg_proc where pronamespace = 'other'::regnamespace`,
     );
     expect(missing.filter((name) => name !== undefined).sort()).toEqual(made.map(({ name }) => name).sort());
@@ -447,7 +447,7 @@ describeEachDatabase('doctor', (kind) => {
 
   test('reports a lost index, and what it says mends it', async () => {
     const { db, pgflow } = await open(kind);
-    await db.query('drop index pgflow.step_tasks_queue');
+    await db.query('drop index pgflow.run_steps_queue');
     await db.query('alter table pgflow.handlers drop constraint handlers_flow_slug_step_slug_signature_key');
     const found = await pgflow.doctor();
     expect(found.ok).toBe(false);
@@ -476,7 +476,7 @@ describeEachDatabase('doctor', (kind) => {
 
   test('a check that fails is a finding, and the others go on', async () => {
     const { db, pgflow } = await open(kind);
-    await db.query('alter table pgflow.step_tasks rename to lost');
+    await db.query('alter view pgflow.step_tasks rename to lost');
     const found = troubles(await pgflow.doctor());
     expect(found).toEqual([
       expect.objectContaining({ check: 'tables', level: 'error', message: 'pgflow.step_tasks is missing.' }),

@@ -56,7 +56,7 @@ export function settleBySql(db: Rows, claim: SqlClaim, end: SqlEnd): Promise<Rec
 /** All rows of a run, to compare with those after something that must change nothing. */
 export async function dumpRun(db: Rows, runId: string): Promise<unknown> {
   const dump: unknown[] = [];
-  for (const table of ['runs', 'step_states', 'step_tasks']) {
+  for (const table of ['runs', 'run_steps']) {
     dump.push(
       await db.query(
         `select to_jsonb(t) as row from pgflow.${table} t where run_id = $1 order by to_jsonb(t)::text`,

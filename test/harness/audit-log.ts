@@ -53,7 +53,35 @@ export async function readAuditLog(db: TestDatabase, schema: string): Promise<Au
   return [...transactions].map(([xid, transaction]) => ({ xid, ...transaction }));
 }
 
-const TABLES: readonly Source[] = ['runs', 'step_states', 'step_tasks'];
+/** In the rows of `run_steps`: what is of the task, and not of the state, and the other way round. */
+const OF_TASK = [
+  ...[
+    'task_status',
+    'handler_id',
+    'claim',
+    'worker_id',
+    'available_at',
+    'item',
+    'fed_map',
+    'is_leaf',
+    'fraction',
+  ],
+  ...['task_started_at', 'ended_at', 'task_index'],
+];
+const OF_STATE = [
+  ...[
+    'status',
+    'remaining_deps',
+    'initial_tasks',
+    'remaining_tasks',
+    'told_attempt',
+    'skip_reason',
+    'progress',
+    'seq',
+  ],
+  ...['created_at', 'started_at', 'completed_at', 'failed_at', 'skipped_at', 'cancelled_at'],
+];
+const namesOf = (columns: readonly string[]) => `array['${columns.join("', '")}']`;
 const ARGUMENTS =
   'uuid[], int[], int[], int[], text[], jsonb[], text[], float8[], boolean, int, int[], int, boolean';
 
@@ -77,11 +105,38 @@ function statementsFor(engine: string, audit: string): string[] {
        values (pg_current_xact_id()::text, tg_table_name, tg_op, _content);
        return null;
      end $$`,
-    ...TABLES.map(
-      (table) =>
-        `create trigger audit after insert or update or delete on ${engine}.${table}
-         for each row execute function ${audit}.keep()`,
-    ),
+    `create trigger audit after insert or update or delete on ${engine}.runs
+     for each row execute function ${audit}.keep()`,
+    `create function ${audit}.state_of(content jsonb) returns jsonb language sql set search_path = '' as $$
+       select (content - ${namesOf(OF_TASK)}) || jsonb_build_object('attempt', content->'told_attempt')
+       where content->>'status' is not null
+     $$`,
+    `create function ${audit}.task_of(content jsonb) returns jsonb language sql set search_path = '' as $$
+       select (content - ${namesOf(OF_STATE)})
+         || jsonb_build_object('status', content->'task_status', 'started_at', content->'task_started_at')
+       where content->>'task_status' is not null
+     $$`,
+    // A row is a state, a task, or both at once: what a statement left as it was is not logged again.
+    `create function ${audit}.keep_step() returns trigger language plpgsql set search_path = '' as $$
+     declare
+       _content jsonb := to_jsonb(coalesce(new, old));
+       _before jsonb := case when tg_op = 'UPDATE' then to_jsonb(old) end;
+     begin
+       if _before->>'status' <> '' and _content->>'status' is null
+         or _before->>'task_status' <> '' and _content->>'task_status' is null then
+         raise 'A step or a task of run % lost its status.', new.run_id;
+       end if;
+       insert into ${audit}.log (xid, source, operation, content)
+       select pg_current_xact_id()::text, part.source, tg_op, part.content
+       from (values
+         ('step_states', ${audit}.state_of(_content), ${audit}.state_of(_before)),
+         ('step_tasks', ${audit}.task_of(_content), ${audit}.task_of(_before))
+       ) part(source, content, before)
+       where part.content is not null and part.content is distinct from part.before;
+       return null;
+     end $$`,
+    `create trigger audit after insert or update or delete on ${engine}.run_steps
+     for each row execute function ${audit}.keep_step()`,
     `alter function ${engine}.settle_tasks(${ARGUMENTS}) rename to settle_tasks_unaudited`,
     `create function ${engine}.settle_tasks(
        run_ids uuid[], step_indexes int[], task_indexes int[], claims int[],

@@ -1,9 +1,11 @@
--- Steps that ended (completed or skipped) release their dependents. A dependent that becomes ready
--- gets its tasks; or it ends at once, as an empty map or by its condition, and releases its own: until
--- nothing moves. The caller holds the runs' locks; rows are stamped with the runs' next seq.
+-- Steps that ended (completed or skipped) release their dependents. A dependent that becomes ready gets its tasks, which
+-- are the claimant's own as far as its slots go: first plain steps here, then what queue_tasks serves. Or it ends at once, as
+-- an empty map or by its condition, and releases its own: until nothing moves. The caller holds the runs' locks; rows are
+-- stamped with the runs' next seq.
 --
 -- opened: steps to be judged, besides. In a run of failed_runs dependents are only counted down. Returns the run of each
--- step that ended in here, the runs that failed (those given, too) with their errors, and what queue_tasks does.
+-- step that ended in here, the runs that failed (those given, too) with their errors, when the first of the tasks left in
+-- the queue is due, and the steps whose tasks were claimed, also of runs that failed later in here.
 create function pgflow.advance_steps(
   done pgflow.done_step[], opened pgflow.open_step[],
   claimant int, claimant_handlers int[], slots int, moment timestamptz,
@@ -34,41 +36,58 @@ begin
         cross join lateral unnest(s.dependents) c(step_index)
         group by d.run_id, c.step_index
       ), counted as (
-        update pgflow.step_states t set
+        update pgflow.run_steps t set
           remaining_deps = t.remaining_deps - x.parents,
-          initial_tasks = case when x.due and x.plain then 1 else t.initial_tasks end,
-          remaining_tasks = case when x.due and x.plain then 1 else t.remaining_tasks end,
-          seq = x.seq
+          initial_tasks = case when x.is_ready then 1 else t.initial_tasks end,
+          remaining_tasks = case when x.is_ready then 1 else t.remaining_tasks end,
+          seq = x.seq,
+          task_status = case when x.is_mine then 'started' when x.is_ready then 'queued' else t.task_status end,
+          attempt = case when x.is_mine then 1 else t.attempt end,
+          claim = case when x.is_mine then 1 else t.claim end,
+          worker_id = case when x.is_mine then claimant else t.worker_id end,
+          task_started_at = case when x.is_mine then moment else t.task_started_at end,
+          available_at = case when x.is_ready and not x.is_mine then x.due_at else t.available_at end
         from (
-          select e.parents, e.is_cascaded, e.seq, k.tid, s.*, s.is_plain and not e.is_cascaded as plain,
-            k.is_open and (e.is_cascaded or k.remaining_deps = e.parents) and e.run_id <> all (failed_runs) as due
-          from released e
-          cross join lateral (
-            select t.ctid as tid, t.remaining_deps, t.status = 'created' and t.initial_tasks is null as is_open
-            from pgflow.step_states t
-            where t.run_id = e.run_id and t.step_index = e.step_index
-              -- One that a cascade skipped in an earlier change stays as it was then.
-              and (t.status = 'created' or t.seq = e.seq) offset 0
-          ) k
-          cross join lateral (
-            select s.depends_on, s.fed_map, s.dependents, s.handler_id, h.timeout,
-              moment + pg_catalog.make_interval(secs => h.start_delay) as due_at,
-              s.kind = 'single' and s.if_pattern is null and s.if_not_pattern is null as is_plain
-            from pgflow.steps s cross join lateral (
-              select h.timeout, h.start_delay from pgflow.handlers h where h.handler_id = s.handler_id offset 0
-            ) h
-            where s.flow_slug = e.flow_slug and s.version = e.version and s.step_index = e.step_index offset 0
-          ) s
+          select x.*, x.is_due and sum(x.is_due::int) over (rows unbounded preceding) <= slots as is_mine
+          from (
+            select e.parents, e.is_cascaded, e.seq, k.tid, k.is_open, k.handler_id, s.depends_on, s.timeout, s.due_at,
+              k.is_open and s.is_plain and not e.is_cascaded as is_ready,
+              k.is_open and s.is_plain and not e.is_cascaded and s.due_at <= moment
+                and claimant is not null and k.handler_id = any (claimant_handlers) as is_due
+            from released e
+            cross join lateral (
+              select s.depends_on, h.timeout, moment + pg_catalog.make_interval(secs => h.start_delay) as due_at,
+                s.kind = 'single' and s.if_pattern is null and s.if_not_pattern is null as is_plain,
+                case when s.kind = 'single' then 0 else -1 end as state_index
+              from pgflow.steps s cross join lateral (
+                select h.timeout, h.start_delay from pgflow.handlers h where h.handler_id = s.handler_id offset 0
+              ) h
+              where s.flow_slug = e.flow_slug and s.version = e.version and s.step_index = e.step_index offset 0
+            ) s
+            cross join lateral (
+              select t.ctid as tid, t.handler_id,
+                t.status = 'created' and t.initial_tasks is null and (e.is_cascaded or t.remaining_deps = e.parents)
+                  and e.run_id <> all (failed_runs) as is_open
+              from pgflow.run_steps t
+              where t.run_id = e.run_id and t.task_index = s.state_index and t.step_index = e.step_index
+                -- One that a cascade skipped in an earlier change stays as it was then.
+                and (t.status = 'created' or t.seq = e.seq) offset 0
+            ) k
+            offset 0
+          ) x
         ) x
         where t.ctid = x.tid
-        returning t.run_id, t.step_index, t.step_slug, x.*
+        returning t.run_id, t.step_index, x.*
       )
       select
-        array_agg(row(c.run_id, c.step_index, c.step_slug, false, null, c.depends_on, c.fed_map, c.dependents = '{}', 1,
-          c.handler_id, c.timeout, c.due_at)::pgflow.ready_step) filter (where c.plain),
-        opened || array_agg(row(c.run_id, c.step_index, c.is_cascaded, null)::pgflow.open_step) filter (where not c.plain)
-      into _ready, opened
-      from counted c where c.due;
+        claimed || array_agg(row(c.run_id, c.step_index, null, false, null, c.depends_on, 1, c.handler_id, c.timeout,
+          c.due_at)::pgflow.ready_step) filter (where c.is_mine),
+        slots - (count(*) filter (where c.is_mine))::int,
+        least(ready_at, min(c.due_at) filter (where c.is_ready and not c.is_mine)),
+        opened || array_agg(row(c.run_id, c.step_index, c.is_cascaded, null)::pgflow.open_step)
+          filter (where c.is_open and not c.is_ready)
+      into claimed, slots, ready_at, opened
+      from counted c;
       done := null;
     end if;
 

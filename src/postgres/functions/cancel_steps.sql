@@ -6,12 +6,16 @@ set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enab
 set enable_bitmapscan = off set jit = off set plan_cache_mode = force_generic_plan
 as $$
 begin
-  update pgflow.step_states t set status = 'cancelled', cancelled_at = moment, seq = r.seq + 1
-  from unnest(run_ids) b(run_id)
+  -- In the order of the key, as give-backs lock them.
+  update pgflow.run_steps t set
+    status = case when t.status in ('created', 'started') then 'cancelled' else t.status end,
+    cancelled_at = case when t.status in ('created', 'started') then moment else t.cancelled_at end,
+    seq = case when t.status in ('created', 'started') then r.seq + 1 else t.seq end,
+    task_status = case when t.task_status in ('queued', 'started') then 'cancelled' else t.task_status end,
+    available_at = null,
+    ended_at = case when t.task_status in ('queued', 'started') then moment else t.ended_at end
+  from (select distinct b from unnest(run_ids) b order by b) b(run_id)
   cross join lateral (select r.seq from pgflow.runs r where r.run_id = b.run_id offset 0) r
-  where t.run_id = b.run_id and t.status in ('created', 'started') and t.initial_tasks is not null;
-
-  update pgflow.step_tasks t set status = 'cancelled', available_at = null, ended_at = moment
-  from unnest(run_ids) b(run_id)
-  where t.run_id = b.run_id and t.status in ('queued', 'started');
+  where t.run_id = b.run_id
+    and (t.task_status in ('queued', 'started') or (t.status in ('created', 'started') and t.initial_tasks is not null));
 end $$;

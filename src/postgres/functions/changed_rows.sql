@@ -19,10 +19,10 @@ as $$
   select 'step', s.run_id, null, s.seq, s.status, s.remaining_deps, s.output, null,
     s.started_at, s.completed_at, s.failed_at, s.cancelled_at,
     null, null, null, null, null,
-    s.step_index, s.step_slug, s.initial_tasks, s.remaining_tasks, s.attempt, s.error_message, s.skip_reason,
+    s.step_index, s.step_slug, s.initial_tasks, s.remaining_tasks, s.told_attempt, s.error_message, s.skip_reason,
     s.created_at, s.skipped_at, s.progress, null, null, null, null, null, null, null, null, null
   from unnest(run_ids, sinces) b(run_id, since)
   cross join lateral (
-    select * from pgflow.step_states s where s.run_id = b.run_id and s.seq > b.since offset 0
+    select * from pgflow.run_steps s where s.run_id = b.run_id and s.task_index <= 0 and s.seq > b.since offset 0
   ) s;
 $$;

@@ -27,23 +27,23 @@ begin
       select q.tid, q.available_at
       from unnest(handler_ids) h(handler_id)
       cross join lateral (
-        select t.ctid as tid, t.available_at from pgflow.step_tasks t
+        select t.ctid as tid, t.available_at from pgflow.run_steps t
         where t.handler_id = h.handler_id and t.available_at <= _now
         order by t.available_at limit _candidates
       ) q
       order by q.available_at limit _candidates
     ) q
     cross join lateral (
-      select q.tid, t.available_at from pgflow.step_tasks t
+      select q.tid, t.available_at from pgflow.run_steps t
       where t.ctid = q.tid and t.available_at <= _now for no key update skip locked
     ) t
     limit batch
   ), claimed as (
-    update pgflow.step_tasks t set status = 'started', attempt = t.attempt + 1, claim = t.claim + 1,
-      worker_id = claimant, started_at = _now, available_at = null
+    update pgflow.run_steps t set task_status = 'started', attempt = t.attempt + 1, claim = t.claim + 1,
+      worker_id = claimant, task_started_at = _now, available_at = null
     from due d
     where t.ctid = d.tid
-    returning t.run_id, t.step_index, t.task_index, t.handler_id, t.claim, t.attempt, t.started_at, t.item, d.available_at
+    returning t.run_id, t.step_index, t.task_index, t.handler_id, t.claim, t.attempt, t.task_started_at as started_at, t.item, d.available_at
   )
   select 'claim', c.run_id, null::int, null::int, null, null::int, null::jsonb, null::jsonb,
     c.started_at, null::timestamptz, null::timestamptz, null::timestamptz,
@@ -69,8 +69,8 @@ begin
     from pgflow.steps s
     cross join lateral unnest(s.depends_on) o(step_index)
     cross join lateral (
-      select t.step_slug, t.output from pgflow.step_states t
-      where t.run_id = c.run_id and t.step_index = o.step_index and t.status = 'completed' offset 0
+      select t.step_slug, t.output from pgflow.run_steps t
+      where t.run_id = c.run_id and t.task_index in (-1, 0) and t.step_index = o.step_index and t.status = 'completed' offset 0
     ) t
     where s.flow_slug = r.flow_slug and s.version = r.version and s.step_index = c.step_index
   ) d on c.is_first;

@@ -6,8 +6,7 @@ set enable_bitmapscan = off set jit = off
 as $$
 begin
   delete from pgflow.step_logs t using unnest(run_ids) d(run_id) where t.run_id = d.run_id;
-  delete from pgflow.step_tasks t using unnest(run_ids) d(run_id) where t.run_id = d.run_id;
-  delete from pgflow.step_states t using unnest(run_ids) d(run_id) where t.run_id = d.run_id;
+  delete from pgflow.run_steps t using unnest(run_ids) d(run_id) where t.run_id = d.run_id;
   delete from pgflow.run_tags t using unnest(run_ids) d(run_id) where t.run_id = d.run_id;
   return query delete from pgflow.runs t using unnest(run_ids) d(run_id) where t.run_id = d.run_id returning t.run_id;
 end $$;

@@ -3,8 +3,9 @@
 --
 -- touched_runs: the runs that the change is for, each once or more; ended: with how many steps. done: the steps that
 -- completed or were skipped; those without dependents may be left out. opened: steps to be judged. failed_*: the runs that
--- a step made fail. Returns the runs that are told of, each once, with the seqs before, and what queue_tasks does: those
--- that somebody tracks, those that fail, and with `untracked` all.
+-- a step made fail. Returns the runs that are told of, each once, with the seqs before: those that somebody tracks, those
+-- that fail, and with `untracked` all; when the first of the tasks left in the queue is due, and the steps whose tasks are
+-- the claimant's own now.
 create function pgflow.end_changes(
   touched_runs uuid[], ended int[], done pgflow.done_step[], opened pgflow.open_step[],
   failed_runs uuid[], failed_errors jsonb[], claimant int, claimant_handlers int[], slots int, moment timestamptz,
@@ -29,6 +30,7 @@ begin
 
   if failed_runs <> '{}' then
     perform pgflow.cancel_steps(failed_runs, moment);
+    claimed := (select array_agg(c) from unnest(claimed) c where c.run_id <> all (failed_runs));
   end if;
 
   with changed as (
@@ -40,17 +42,12 @@ begin
       -- { leaf: output } of the completed leaf steps; of a job, its handler's.
       output = case when j.remaining = 0 then case
         when (select f.kind from pgflow.flows f where f.flow_slug = t.flow_slug) = 'job' then (
-          select s.output from pgflow.step_states s where s.run_id = t.run_id and s.step_index = 0 and s.status = 'completed'
+          select s.output from pgflow.run_steps s
+          where s.run_id = t.run_id and s.task_index <= 0 and s.step_index = 0 and s.status = 'completed'
         )
         else (
-          select coalesce(pg_catalog.jsonb_object_agg(s.step_slug, s.output), '{}')
-          from pgflow.step_states s
-          cross join lateral (
-            select 1 from pgflow.steps d
-            where d.flow_slug = t.flow_slug and d.version = t.version and d.step_index = s.step_index
-              and d.dependents = '{}' offset 0
-          ) leaf
-          where s.run_id = t.run_id and s.status = 'completed'
+          select coalesce(pg_catalog.jsonb_object_agg(s.step_slug, s.output), '{}') from pgflow.run_steps s
+          where s.run_id = t.run_id and s.task_index <= 0 and s.is_leaf and s.status = 'completed'
         ) end end
     from (
       select r.tid, r.remaining_steps - b.ended as remaining

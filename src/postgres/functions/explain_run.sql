@@ -29,7 +29,7 @@ as $$
             then 'busy'
           else 'no_worker' end as reason
       from pgflow.step_tasks k
-      where k.run_id = r.run_id and k.step_index = s.step_index and k.status in ('queued', 'started')
+      where k.run_id = r.run_id and k.task_index < s.initial_tasks and k.step_index = s.step_index and k.status in ('queued', 'started')
     ) t
     group by t.reason
   ) w

@@ -18,7 +18,7 @@ begin
   failed_runs := '{}';
   failed_errors := '{}';
   with hit as materialized (
-    select b.ordinality, t.tid, t.run_id, t.step_index, t.task_index, t.claim, t.attempt, t.started_at, h.retry_at,
+    select b.ordinality, t.tid, t.run_id, t.step_index, t.task_index, t.claim, t.attempt, t.task_started_at as started_at, h.retry_at,
       b.outcome = 'completed' as violates,
       case when b.outcome = 'failed' then coalesce(b.error, '')
         else pg_catalog.format('Step `%s` must return an array, because map `%s` runs over it; it returned %s.', t.step_slug,
@@ -28,9 +28,9 @@ begin
     from unnest(run_ids, step_indexes, task_indexes, claims, outcomes, outputs, errors, retry_delays) with ordinality
       b(run_id, step_index, task_index, claim, outcome, output, error, retry_delay, ordinality)
     cross join lateral (
-      select t.ctid as tid, t.* from pgflow.step_tasks t
-      where t.run_id = b.run_id and t.step_index = b.step_index and t.task_index = b.task_index
-        and t.status = 'started' and t.claim = b.claim offset 0
+      select t.ctid as tid, t.* from pgflow.run_steps t
+      where t.run_id = b.run_id and t.task_index = b.task_index and t.step_index = b.step_index
+        and t.task_status = 'started' and t.claim = b.claim offset 0
     ) t
     left join lateral (
       select moment + pg_catalog.make_interval(secs =>
@@ -41,8 +41,8 @@ begin
     ) h on true
     where b.outcome = 'failed' or b.outcome = 'completed'   -- what completes has done so already
   ), ended as (
-    update pgflow.step_tasks t set
-      status = case when x.retry_at is null then 'failed' else 'queued' end,
+    update pgflow.run_steps t set
+      task_status = case when x.retry_at is null then 'failed' else 'queued' end,
       output = null,
       fraction = null,
       error_message = x.error,
@@ -50,8 +50,8 @@ begin
       worker_id = case when x.retry_at is null then t.worker_id end,
       ended_at = case when x.retry_at is null then moment end
     from hit x
-    where t.ctid = x.tid and t.status = 'started' and t.claim = x.claim
-    returning x.*, t.status
+    where t.ctid = x.tid and t.task_status = 'started' and t.claim = x.claim
+    returning x.*, t.task_status as status
   )
   select array_agg(row('failed', e.run_id, null, null, e.status, null, null, null, e.started_at, moment, null, null,
       case when e.violates then 'violation' end, null, null, null, null,
@@ -77,17 +77,18 @@ begin
       select r.seq, r.flow_slug, r.version from pgflow.runs r where r.run_id = m.run_id offset 0
     ) r
     cross join lateral (
-      select t.ctid as tid, t.step_slug from pgflow.step_states t
-      where t.run_id = m.run_id and t.step_index = m.step_index offset 0
-    ) x
-    cross join lateral (
       select s.kind, s.when_exhausted from pgflow.steps s
       where s.flow_slug = r.flow_slug and s.version = r.version and s.step_index = m.step_index offset 0
     ) s
+    cross join lateral (
+      select t.ctid as tid, t.step_slug from pgflow.run_steps t
+      where t.run_id = m.run_id and t.task_index = case when s.kind = 'single' then 0 else -1 end
+        and t.step_index = m.step_index offset 0
+    ) x
   ), updated as (
-    update pgflow.step_states t set
+    update pgflow.run_steps t set
       status = j.status,
-      attempt = greatest(t.attempt, j.attempt),
+      told_attempt = greatest(t.told_attempt, j.attempt),
       started_at = coalesce(t.started_at, j.started_at),
       failed_at = case when j.status = 'failed' then moment end,
       skipped_at = case when j.status = 'skipped' then moment end,
@@ -108,8 +109,8 @@ begin
   from judged j;
 
   if _skipped_runs is not null then
-    update pgflow.step_tasks t set status = 'cancelled', available_at = null, ended_at = moment
+    update pgflow.run_steps t set task_status = 'cancelled', available_at = null, ended_at = moment
     from unnest(_skipped_runs, _skipped_steps) k(run_id, step_index)
-    where t.run_id = k.run_id and t.step_index = k.step_index and t.status in ('queued', 'started');
+    where t.run_id = k.run_id and t.task_index >= 0 and t.step_index = k.step_index and t.task_status in ('queued', 'started');
   end if;
 end $$;

@@ -20,15 +20,15 @@ begin
       select r.seq, r.flow_slug, r.version, r.input from pgflow.runs r where r.run_id = b.run_id offset 0
     ) r
     cross join lateral (
-      select t.ctid as tid from pgflow.step_states t
-      where t.run_id = b.run_id and t.step_index = b.step_index and t.status = 'created' and t.initial_tasks is null offset 0
-    ) x
-    cross join lateral (
-      select s.step_slug, s.kind, s.when_unmet, s.over, s.depends_on, s.dependents, s.fed_map, s.handler_id,
+      select s.step_slug, s.kind, s.when_unmet, s.over, s.depends_on, s.handler_id,
         s.if_pattern, s.if_not_pattern, s.dep_count
       from pgflow.steps s
       where s.flow_slug = r.flow_slug and s.version = r.version and s.step_index = b.step_index offset 0
     ) s
+    cross join lateral (
+      select t.ctid as tid from pgflow.run_steps t
+      where t.run_id = b.run_id and t.task_index = case when s.kind = 'single' then 0 else -1 end and t.step_index = b.step_index and t.status = 'created' and t.initial_tasks is null offset 0
+    ) x
     cross join lateral (
       select h.start_delay, h.timeout from pgflow.handlers h where h.handler_id = s.handler_id offset 0
     ) h
@@ -45,7 +45,10 @@ begin
     from open o
     left join lateral (
       select case when o.over is null then o.input
-        else (select t.output from pgflow.step_states t where t.run_id = o.run_id and t.step_index = o.over) end as output
+        else (
+          select t.output from pgflow.run_steps t
+          where t.run_id = o.run_id and t.task_index in (-1, 0) and t.step_index = o.over and t.status is not null
+        ) end as output
       where o.kind = 'map' and o.due <> 'cascade' offset 0
     ) source on true
     left join lateral (
@@ -55,14 +58,14 @@ begin
         select pg_catalog.jsonb_object_agg(t.step_slug, t.output) as outputs
         from unnest(o.depends_on || o.over) p(step_index)
         cross join lateral (
-          select t.step_slug, t.output from pgflow.step_states t
-          where t.run_id = o.run_id and t.step_index = p.step_index and t.status = 'completed' offset 0
+          select t.step_slug, t.output from pgflow.run_steps t
+          where t.run_id = o.run_id and t.task_index in (-1, 0) and t.step_index = p.step_index and t.status = 'completed' offset 0
         ) t
       ) d
       where o.due = 'condition'
     ) unmet on true
   ), updated as (
-    update pgflow.step_states t set
+    update pgflow.run_steps t set
       initial_tasks = j.tasks,
       remaining_tasks = j.tasks,
       status = case j.verdict when 'tasks' then 'created' when 'empty' then 'completed' when 'fail' then 'failed'
@@ -84,8 +87,8 @@ begin
     coalesce(array_agg(j.run_id order by j.step_index) filter (where j.verdict = 'fail'), '{}'),
     coalesce(array_agg(pg_catalog.jsonb_build_object('stepSlug', j.step_slug, 'taskIndex', null,
       'message', 'The condition of the step was not met.') order by j.step_index) filter (where j.verdict = 'fail'), '{}'),
-    array_agg(row(j.run_id, j.step_index, j.step_slug, j.kind = 'map', j.over, j.depends_on, j.fed_map, j.dependents = '{}',
-      j.tasks, j.handler_id, j.timeout, j.due_at)::pgflow.ready_step) filter (where j.verdict = 'tasks')
+    array_agg(row(j.run_id, j.step_index, j.step_slug, j.kind = 'map', j.over, j.depends_on, j.tasks,
+       j.handler_id, j.timeout, j.due_at)::pgflow.ready_step) filter (where j.verdict = 'tasks')
   into done, failed_runs, failed_errors, ready
   from judged j;
 end $$;

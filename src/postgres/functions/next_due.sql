@@ -9,7 +9,7 @@ begin
     select greatest(extract(epoch from q.available_at - pgflow.now()), 0)::float8
     from unnest(handler_ids) h(handler_id)
     cross join lateral (
-      select t.available_at from pgflow.step_tasks t
+      select t.available_at from pgflow.run_steps t
       where t.handler_id = h.handler_id and t.available_at is not null
       order by t.available_at limit 1
     ) q

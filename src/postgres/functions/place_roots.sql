@@ -14,8 +14,8 @@ declare
   _queued record; _changed record; _claimed pgflow.ready_step[]; _ready_at timestamptz; _row pgflow.change_row;
 begin
   select
-    array_agg(row(r.run_id, s.step_index, s.step_slug, true, null, s.depends_on, s.fed_map, s.dependents = '{}',
-      pg_catalog.jsonb_array_length(r.input), s.handler_id, s.timeout, r.begin_at + s.start_delay)::pgflow.ready_step)
+    array_agg(row(r.run_id, s.step_index, s.step_slug, true, null, s.depends_on, pg_catalog.jsonb_array_length(r.input),
+      s.handler_id, s.timeout, r.begin_at + s.start_delay)::pgflow.ready_step)
       filter (where r.seq = 1 and s.kind = 'map'),
     array_agg(row(r.run_id, s.step_index, null, r.begin_at)::pgflow.open_step) filter (where r.seq = 0),
     array_agg(r.run_id) filter (where r.seq = 0 or r.is_unknown)
@@ -37,7 +37,7 @@ begin
     slots := slots - (
       select count(*)::int from unnest(run_ids) b(run_id)
       cross join lateral (
-        select 1 from pgflow.step_tasks t where t.run_id = b.run_id and t.status = 'started' offset 0
+        select 1 from pgflow.run_steps t where t.run_id = b.run_id and t.task_status = 'started' offset 0
       ) t
     );
   end if;
@@ -55,7 +55,7 @@ begin
     _claimed := _claimed || _changed.claimed;
   end if;
   if _claimed is not null then
-    return query select c.* from pgflow.read_claims(_claimed) c;
+    return query select c.* from pgflow.read_claims(_claimed, moment) c;
   end if;
   if _ready_at is not null then
     _row.kind := 'ready';

@@ -36,13 +36,18 @@ begin
   end if;
   slots := slots - coalesce(_wanted, 0);
 
-  insert into pgflow.step_tasks (run_id, step_index, task_index, step_slug, handler_id, fed_map, is_leaf,
-    status, attempt, claim, worker_id, started_at, available_at)
-  select r.run_id, r.step_index, 0, r.step_slug, r.handler_id, r.fed_map, r.is_leaf, 'started', 1, 1, claimant, moment, null
-  from unnest(claimed) r where not r.is_map
-  union all
-  select r.run_id, r.step_index, 0, r.step_slug, r.handler_id, r.fed_map, r.is_leaf, 'queued', 0, 0, null, null, r.due_at
-  from unnest(_queued) r where not r.is_map;
+  update pgflow.run_steps t set
+    task_status = case when r.is_mine then 'started' else 'queued' end,
+    attempt = t.attempt + r.is_mine::int,
+    claim = t.claim + r.is_mine::int,
+    worker_id = case when r.is_mine then claimant end,
+    task_started_at = case when r.is_mine then moment end,
+    available_at = case when not r.is_mine then r.due_at end
+  from (
+    select r.*, true as is_mine from unnest(claimed) r where not r.is_map
+    union all select r.*, false from unnest(_queued) r where not r.is_map
+  ) r
+  where t.run_id = r.run_id and t.task_index = 0 and t.step_index = r.step_index;
   if not _has_maps then return; end if;
 
   for _map in
@@ -50,13 +55,16 @@ begin
     union all select r.*, false from unnest(_queued) r where r.is_map
   loop
     select case when _map.over is null then r.input else t.output end into _items
-    from pgflow.runs r left join pgflow.step_states t on t.run_id = r.run_id and t.step_index = _map.over
+    from pgflow.runs r
+    left join pgflow.run_steps t
+      on t.run_id = r.run_id and t.task_index <= 0 and t.step_index = _map.over and t.status is not null
     where r.run_id = _map.run_id;
-    insert into pgflow.step_tasks (run_id, step_index, task_index, step_slug, handler_id, is_leaf, item,
-      status, attempt, claim, worker_id, started_at, available_at)
-    select _map.run_id, _map.step_index, (e.ordinality - 1)::int, _map.step_slug, _map.handler_id, _map.is_leaf, e.value,
+    insert into pgflow.run_steps (run_id, task_index, step_index, step_slug, handler_id, is_leaf, item,
+      task_status, attempt, claim, worker_id, task_started_at, available_at)
+    select _map.run_id, (e.ordinality - 1)::int, _map.step_index, _map.step_slug, _map.handler_id, m.is_leaf, e.value,
       case when _map.is_mine then 'started' else 'queued' end, _map.is_mine::int, _map.is_mine::int,
       case when _map.is_mine then claimant end, case when _map.is_mine then moment end, case when not _map.is_mine then _map.due_at end
-    from pg_catalog.jsonb_array_elements(_items) with ordinality e;
+    from pgflow.run_steps m cross join lateral pg_catalog.jsonb_array_elements(_items) with ordinality e
+    where m.run_id = _map.run_id and m.task_index = -1 and m.step_index = _map.step_index;
   end loop;
 end $$;

@@ -12,7 +12,8 @@ begin
   select l.log_id, l.at, s.step_slug, l.task_index, l.attempt, l.message, l.fields
   from pgflow.step_logs l
   cross join lateral (
-    select s.step_slug from pgflow.step_states s where s.run_id = l.run_id and s.step_index = l.step_index offset 0
+    select s.step_slug from pgflow.run_steps s
+    where s.run_id = l.run_id and s.task_index = l.task_index and s.step_index = l.step_index offset 0
   ) s
   where l.run_id = target and l.log_id > after_id and (slug is null or s.step_slug = slug)
     and (of_attempt is null or l.attempt = of_attempt)

@@ -14,10 +14,11 @@ as $$
       extract(epoch from n.now - min(t.available_at) filter (where t.available_at <= n.now))::float8 as oldest_due_seconds
     from (select pgflow.now() as now) n
     cross join (
-      select t.handler_id, t.status, t.available_at from pgflow.step_tasks t where t.available_at is not null
+      select t.handler_id, t.task_status as status, t.available_at from pgflow.run_steps t where t.available_at is not null
       union all
-      select t.handler_id, t.status, t.available_at
-      from pgflow.workers w join pgflow.step_tasks t on t.worker_id = w.worker_id where t.status = 'started'
+      select t.handler_id, t.task_status, t.available_at
+      from pgflow.runs r join pgflow.run_steps t on t.run_id = r.run_id
+      where r.status = 'started' and t.task_status = 'started'
     ) t
     join pgflow.handlers h on h.handler_id = t.handler_id
     group by h.flow_slug, n.now

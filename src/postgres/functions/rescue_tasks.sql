@@ -2,27 +2,27 @@
 -- the last attempt. Returns what settle_tasks does.
 create function pgflow.rescue_tasks(notify boolean default true) returns setof pgflow.change_row
 language plpgsql volatile
-set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
-set enable_bitmapscan = off set jit = off set plan_cache_mode = force_generic_plan
+set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   _now timestamptz := pgflow.now();
   _dead int[];
+  _since timestamptz;
   _run_ids uuid[]; _step_indexes int[]; _task_indexes int[]; _claims int[];
 begin
   -- One rescuer for each dead worker; the others go on.
-  select array_agg(d.worker_id) into _dead from (
-    select w.worker_id from pgflow.workers w where w.expires_at < _now
+  select array_agg(d.worker_id), min(d.started_at) into _dead, _since from (
+    select w.worker_id, w.started_at from pgflow.workers w where w.expires_at < _now
     order by w.worker_id for update skip locked
   ) d;
   if _dead is null then return; end if;
 
   select array_agg(t.run_id), array_agg(t.step_index), array_agg(t.task_index), array_agg(t.claim)
   into _run_ids, _step_indexes, _task_indexes, _claims
-  from unnest(_dead) d(worker_id)
-  cross join lateral (
-    select * from pgflow.step_tasks t where t.worker_id = d.worker_id and t.status = 'started' offset 0
-  ) t;
+  from pgflow.run_steps t
+  where t.task_started_at >= _since - interval '10 minutes'   -- for a clock that was set back since its last heartbeat
+    and t.worker_id = any (_dead) and t.task_status = 'started';
 
   delete from pgflow.workers w where w.worker_id = any (_dead);
   if _run_ids is null then return; end if;

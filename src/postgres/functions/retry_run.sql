@@ -28,19 +28,23 @@ begin
     old_id, _old.root_run_id);
   insert into pgflow.run_tags (tag, started_at, run_id)
   select t.tag, _now, new_id from pgflow.run_tags t where t.run_id = old_id;
-  insert into pgflow.step_states (run_id, step_index, step_slug, status, remaining_deps, seq, created_at)
-  select new_id, s.step_index, s.step_slug, 'created', s.dep_count, 1, _now
+  insert into pgflow.run_steps
+    (run_id, task_index, step_index, step_slug, status, remaining_deps, told_attempt, seq, created_at, handler_id, fed_map, is_leaf)
+  select new_id, case when s.kind = 'single' then 0 else -1 end, s.step_index, s.step_slug, 'created', s.dep_count, 0, 1, _now,
+    s.handler_id, s.fed_map, s.dependents = '{}'
   from pgflow.steps s where s.flow_slug = _old.flow_slug and s.version = _old.version;
   _roots := array(
     select row(new_id, s.step_index, null, _now)::pgflow.open_step
     from pgflow.steps s where s.flow_slug = _old.flow_slug and s.version = _old.version and s.dep_count = 0
   );
   with kept as (
-    update pgflow.step_states t set status = 'completed', initial_tasks = o.initial_tasks, remaining_tasks = 0,
-      attempt = o.attempt, output = o.output, progress = o.progress, started_at = o.started_at, completed_at = o.completed_at
-    from pgflow.step_states o
-    where o.run_id = old_id and o.status = 'completed'
-      and t.run_id = new_id and t.step_index = o.step_index and t.status = 'created'
+    update pgflow.run_steps t set status = 'completed', initial_tasks = o.initial_tasks, remaining_tasks = 0,
+      told_attempt = o.told_attempt, output = o.output, progress = o.progress, started_at = o.started_at,
+      completed_at = o.completed_at, task_status = o.task_status, attempt = o.attempt, claim = o.claim,
+      task_started_at = o.task_started_at, ended_at = o.ended_at
+    from pgflow.run_steps o
+    where o.run_id = old_id and o.task_index <= 0 and o.status = 'completed'
+      and t.run_id = new_id and t.task_index = o.task_index and t.step_index = o.step_index
     returning t.step_index
   )
   select coalesce(array_agg(row(new_id, k.step_index, false)::pgflow.done_step), '{}') into _kept from kept k;
@@ -49,23 +53,24 @@ begin
       '{}', '{}', null, null, 0, _now, false) e
   );
 
-  -- Tasks that were completed count as such, also in maps that were not.
-  insert into pgflow.step_tasks as t (run_id, step_index, task_index, step_slug, handler_id, is_leaf, status, attempt, claim,
-    item, output, started_at, ended_at)
-  select new_id, o.step_index, o.task_index, o.step_slug, o.handler_id, o.is_leaf, o.status, o.attempt, o.claim,
-    o.item, o.output, o.started_at, o.ended_at
-  from pgflow.step_tasks o
-  join pgflow.step_states s on s.run_id = new_id and s.step_index = o.step_index and s.initial_tasks is not null
-  where o.run_id = old_id and o.status = 'completed'
-  on conflict (run_id, step_index, task_index) do update set status = excluded.status, attempt = excluded.attempt,
-    claim = excluded.claim, output = excluded.output, started_at = excluded.started_at, ended_at = excluded.ended_at,
+  -- Completed tasks of maps count as such, also where the map was not completed.
+  insert into pgflow.run_steps as t (run_id, task_index, step_index, step_slug, handler_id, is_leaf, task_status, attempt,
+    claim, item, output, task_started_at, ended_at)
+  select new_id, o.task_index, o.step_index, o.step_slug, o.handler_id, o.is_leaf, o.task_status, o.attempt,
+    o.claim, o.item, o.output, o.task_started_at, o.ended_at
+  from pgflow.run_steps o
+  join pgflow.run_steps s
+    on s.run_id = new_id and s.task_index = -1 and s.step_index = o.step_index and s.initial_tasks is not null
+  where o.run_id = old_id and o.task_index >= 0 and o.task_status = 'completed'
+  on conflict (run_id, task_index, step_index) do update set task_status = excluded.task_status, attempt = excluded.attempt,
+    claim = excluded.claim, output = excluded.output, task_started_at = excluded.task_started_at, ended_at = excluded.ended_at,
     available_at = null;
-  update pgflow.step_states t set remaining_tasks = t.remaining_tasks - c.completed, attempt = c.attempt
+  update pgflow.run_steps t set remaining_tasks = t.remaining_tasks - c.completed, told_attempt = c.attempt
   from (
-    select k.step_index, count(*)::int as completed, max(k.attempt) as attempt from pgflow.step_tasks k
-    where k.run_id = new_id and k.status = 'completed' group by k.step_index
+    select k.step_index, count(*)::int as completed, max(k.attempt) as attempt from pgflow.run_steps k
+    where k.run_id = new_id and k.task_index >= 0 and k.item is not null and k.task_status = 'completed' group by k.step_index
   ) c
-  where t.run_id = new_id and t.step_index = c.step_index and t.status in ('created', 'cancelled');
+  where t.run_id = new_id and t.task_index = -1 and t.step_index = c.step_index and t.status in ('created', 'cancelled');
 
   return query select c.* from pgflow.changed_rows(array[new_id], array[0]) c;
   if _ready_at is not null then

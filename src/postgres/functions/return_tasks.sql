@@ -9,12 +9,12 @@ as $$
 declare
   _count int;
 begin
-  update pgflow.step_tasks t set status = 'queued', attempt = t.attempt - 1, available_at = pgflow.now(), worker_id = null,
+  update pgflow.run_steps t set task_status = 'queued', attempt = t.attempt - 1, available_at = pgflow.now(), worker_id = null,
     fraction = null
   from (select * from unnest(run_ids, step_indexes, task_indexes, claims) b(run_id, step_index, task_index, claim)
-    order by 1, 2, 3) b
-  where t.run_id = b.run_id and t.step_index = b.step_index and t.task_index = b.task_index
-    and t.status = 'started' and t.claim = b.claim;
+    order by 1, 3, 2) b
+  where t.run_id = b.run_id and t.task_index = b.task_index and t.step_index = b.step_index
+    and t.task_status = 'started' and t.claim = b.claim;
   get diagnostics _count = row_count;
   if notify and _count > 0 then
     perform pgflow.notify_changes('{}', '{}', true);

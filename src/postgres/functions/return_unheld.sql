@@ -1,5 +1,5 @@
 -- Gives back what a worker has claimed without knowing it, because the answer was lost: its tasks under way but for those
--- given, which it holds. For a worker that has no claim under way. Returns how many.
+-- given, which it holds. For a worker that has no claim under way, within minutes of the loss. Returns how many.
 create function pgflow.return_unheld(
   claimant int, run_ids uuid[], step_indexes int[], task_indexes int[], claims int[], notify boolean default true
 ) returns int
@@ -11,8 +11,9 @@ declare
 begin
   select array_agg(t.run_id), array_agg(t.step_index), array_agg(t.task_index), array_agg(t.claim)
   into _runs, _steps, _tasks, _claims
-  from pgflow.step_tasks t
-  where t.worker_id = claimant and t.status = 'started'
+  from pgflow.run_steps t
+  where t.task_started_at >= pgflow.now() - interval '10 minutes'   -- what is older goes with the worker
+    and t.worker_id = claimant and t.task_status = 'started'
     and (t.run_id, t.step_index, t.task_index, t.claim) not in (
       select * from unnest(run_ids, step_indexes, task_indexes, claims)
     );

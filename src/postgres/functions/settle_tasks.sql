@@ -36,94 +36,121 @@ begin
     if not found then claimant := null; end if;
   end if;
 
-  -- Tasks. The fence stands in the lookup and again in the update: give-backs lock tasks only.
+  -- Tasks, and with its task a single step. The fence stands in the lookup and again in the update: give-backs lock tasks only.
   with ended as (
-    update pgflow.step_tasks t set status = 'completed', output = x.output, error_message = null, ended_at = _now
+    update pgflow.run_steps t set
+      task_status = 'completed', output = x.output, error_message = null, ended_at = _now,
+      status = case when x.is_single then 'completed' end,
+      remaining_tasks = case when x.is_single then 0 end,
+      told_attempt = case when x.is_single then greatest(t.told_attempt, t.attempt) end,
+      started_at = case when x.is_single then coalesce(t.started_at, t.task_started_at) end,
+      completed_at = case when x.is_single then _now end,
+      seq = x.seq
     from (
-      select b.ordinality, b.output, b.claim, k.tid
+      select b.ordinality, b.output, b.claim, k.tid, k.is_single, r.seq
       from unnest(run_ids, step_indexes, task_indexes, claims, outcomes, outputs) with ordinality
         b(run_id, step_index, task_index, claim, outcome, output, ordinality)
       cross join lateral (
-        select t.ctid as tid from pgflow.step_tasks t
-        where t.run_id = b.run_id and t.step_index = b.step_index and t.task_index = b.task_index
-          and t.status = 'started' and t.claim = b.claim
+        select t.ctid as tid, t.item is null as is_single from pgflow.run_steps t
+        where t.run_id = b.run_id and t.task_index = b.task_index and t.step_index = b.step_index
+          and t.task_status = 'started' and t.claim = b.claim
           and (t.fed_map is null or pg_catalog.jsonb_typeof(b.output) = 'array') offset 0
       ) k
+      left join lateral (
+        select r.seq + 1 as seq from pgflow.runs r where k.is_single and r.run_id = b.run_id offset 0
+      ) r on true
       where b.outcome = 'completed'
     ) x
-    where t.ctid = x.tid and t.status = 'started' and t.claim = x.claim
-    returning x.ordinality, t.run_id, t.step_index, t.attempt, t.started_at, t.item is not null as is_map, t.is_leaf, x.output
+    where t.ctid = x.tid and t.task_status = 'started' and t.claim = x.claim
+    returning x.ordinality, t.run_id, t.step_index, t.attempt, t.task_started_at, x.is_single, t.is_leaf
   )
-  select array_agg(e.ordinality),
-    array_agg(row(e.run_id, e.step_index, 1, e.attempt, e.started_at, case when not e.is_map then e.output end, e.is_map,
-      e.is_leaf)::pgflow.told_task)
-  into _accepted, _told
+  select array_agg(e.ordinality), array_agg(e.run_id) filter (where e.is_single), array_agg(1) filter (where e.is_single),
+    array_agg(row(e.run_id, e.step_index, false)::pgflow.done_step) filter (where e.is_single and not e.is_leaf),
+    array_agg(row(e.run_id, e.step_index, 1, e.attempt, e.task_started_at, e.is_leaf)::pgflow.told_task) filter (where not e.is_single)
+  into _accepted, _moved_runs, _moved_ended, _done, _told
   from ended e;
   _all_completed := coalesce(pg_catalog.cardinality(_accepted), 0) = pg_catalog.cardinality(run_ids);
 
   if not _all_completed then
+    with begun as materialized (
+      select b.ordinality, t.ctid as tid, t.*, r.seq + 1 as next_seq
+      from unnest(run_ids, step_indexes, task_indexes, claims, outcomes) with ordinality
+        b(run_id, step_index, task_index, claim, outcome, ordinality)
+      cross join lateral (
+        select t.ctid, t.run_id, t.step_index, t.claim, t.attempt, t.task_started_at, t.item, t.is_leaf from pgflow.run_steps t
+        where t.run_id = b.run_id and t.task_index = b.task_index and t.step_index = b.step_index
+          and t.task_status = 'started' and t.claim = b.claim offset 0
+      ) t
+      cross join lateral (select r.seq from pgflow.runs r where r.run_id = b.run_id offset 0) r
+      where b.outcome = 'started'
+    ), shown as (
+      update pgflow.run_steps t set
+        status = 'started',
+        told_attempt = greatest(t.told_attempt, t.attempt),
+        started_at = coalesce(t.started_at, t.task_started_at),
+        seq = b.next_seq
+      from begun b
+      where t.ctid = b.tid and b.item is null and t.task_status = 'started' and t.claim = b.claim
+        and (t.status = 'created' or t.attempt > t.told_attempt)
+      returning t.run_id
+    )
     select array_agg(b.ordinality) as accepted,
-      array_agg(row(t.run_id, t.step_index, 0, t.attempt, t.started_at, null, t.item is not null, t.is_leaf)::pgflow.told_task) as told
+      array_agg(row(b.run_id, b.step_index, 0, b.attempt, b.task_started_at, b.is_leaf)::pgflow.told_task)
+        filter (where b.item is not null) as told,
+      (select array_agg(s.run_id) from shown s) as shown_runs
     into _begun
-    from unnest(run_ids, step_indexes, task_indexes, claims, outcomes) with ordinality
-      b(run_id, step_index, task_index, claim, outcome, ordinality)
-    cross join lateral (
-      select * from pgflow.step_tasks t
-      where t.run_id = b.run_id and t.step_index = b.step_index and t.task_index = b.task_index
-        and t.status = 'started' and t.claim = b.claim offset 0
-    ) t
-    where b.outcome = 'started';
+    from begun b;
     _accepted := _accepted || _begun.accepted;
     _told := _told || _begun.told;
+    _moved_runs := _moved_runs || _begun.shown_runs;
+    _moved_ended := _moved_ended || pg_catalog.array_fill(0, array[coalesce(pg_catalog.cardinality(_begun.shown_runs), 0)]);
   end if;
 
-  -- Steps. One row version for each step, whatever number of its tasks ended.
+  -- Maps. One row version for each, whatever number of its tasks ended.
   if _told is not null then
     with moved as (
-      update pgflow.step_states t set
+      update pgflow.run_steps t set
         status = case when j.remaining = 0 then 'completed' else 'started' end,
         remaining_tasks = j.remaining,
-        attempt = greatest(t.attempt, j.attempt),
+        told_attempt = greatest(t.told_attempt, j.attempt),
         started_at = coalesce(t.started_at, j.started_at),
         completed_at = case when j.remaining = 0 then _now end,
         error_message = case when j.remaining > 0 then t.error_message end,
-        output = j.output,
         seq = j.seq + 1
       from (
         select a.*, r.seq, x.tid, x.remaining
         from (
           select a.run_id, a.step_index, sum(a.completed)::int as completed, max(a.attempt) as attempt,
-            min(a.started_at) as started_at, (array_agg(a.output))[1] as output,   -- of a single step's one task
-            bool_or(a.is_map) as is_map, bool_or(a.is_leaf) as is_leaf
+            min(a.started_at) as started_at, bool_or(a.is_leaf) as is_leaf
           from unnest(_told) a
           group by a.run_id, a.step_index
         ) a
         cross join lateral (select r.seq from pgflow.runs r where r.run_id = a.run_id offset 0) r
         cross join lateral (
-          select t.ctid as tid, t.remaining_tasks - a.completed as remaining from pgflow.step_states t
-          where t.run_id = a.run_id and t.step_index = a.step_index
+          select t.ctid as tid, t.remaining_tasks - a.completed as remaining from pgflow.run_steps t
+          where t.run_id = a.run_id and t.task_index = -1 and t.step_index = a.step_index
             -- A begin of a further task of a step alters nothing that a snapshot shows.
-            and (a.completed > 0 or t.status = 'created' or a.attempt > t.attempt) offset 0
+            and (a.completed > 0 or t.status = 'created' or a.attempt > t.told_attempt) offset 0
         ) x
       ) j
       where t.ctid = j.tid
-      returning t.run_id, t.step_index, j.remaining = 0 as is_done, j.is_map, j.is_leaf
+      returning t.run_id, t.step_index, j.remaining = 0 as is_done, j.is_leaf
     )
-    select array_agg(m.run_id), array_agg(m.is_done::int),
-      array_agg(row(m.run_id, m.step_index, false)::pgflow.done_step) filter (where m.is_done and not m.is_leaf),
-      array_agg(row(m.run_id, m.step_index, false)::pgflow.done_step) filter (where m.is_done and m.is_map)
+    select _moved_runs || array_agg(m.run_id), _moved_ended || array_agg(m.is_done::int),
+      _done || array_agg(row(m.run_id, m.step_index, false)::pgflow.done_step) filter (where m.is_done and not m.is_leaf),
+      array_agg(row(m.run_id, m.step_index, false)::pgflow.done_step) filter (where m.is_done)
     into _moved_runs, _moved_ended, _done, _done_maps
     from moved m;
   end if;
 
   if _done_maps is not null then
-    update pgflow.step_states t set output = o.output
+    update pgflow.run_steps t set output = o.output
     from unnest(_done_maps) m
     cross join lateral (
-      select pg_catalog.jsonb_agg(k.output order by k.task_index) as output from pgflow.step_tasks k
-      where k.run_id = m.run_id and k.step_index = m.step_index offset 0
+      select pg_catalog.jsonb_agg(k.output order by k.task_index) as output from pgflow.run_steps k
+      where k.run_id = m.run_id and k.task_index >= 0 and k.step_index = m.step_index offset 0
     ) o
-    where t.run_id = m.run_id and t.step_index = m.step_index;
+    where t.run_id = m.run_id and t.task_index = -1 and t.step_index = m.step_index;
   end if;
 
   if not _all_completed then
@@ -148,7 +175,7 @@ begin
       return query select c.* from pgflow.changed_rows(_told_runs, _sinces) c;
     end if;
     if _changed.claimed is not null then
-      return query select c.* from pgflow.read_claims(_changed.claimed) c;
+      return query select c.* from pgflow.read_claims(_changed.claimed, _now) c;
     end if;
   end if;
   if _accepted is not null then

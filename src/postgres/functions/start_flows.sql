@@ -69,43 +69,48 @@ begin
     where b.run_id = any (_new_runs);
   end if;
 
-  -- The steps, and the tasks of those first ones that have one each: of the caller as far as its slots go, or queued.
+  -- The steps. The first ones that have one task each are the caller's own as far as its slots go, or queued.
   return query
   with placed as materialized (
-    select r.run_id, r.seq, r.input, s.*, greatest(b.run_at, _now + pg_catalog.make_interval(secs => coalesce(b.delay, 0))) as begin_at
+    select r.run_id, r.seq, case when s.dep_count = 0 then r.input end as input, s.*, b.delay, b.run_at,
+      s.dep_count = 0 and r.seq = 1 and s.kind = 'single' as has_task
     from unnest(run_ids, delays, run_ats) b(run_id, delay, run_at)
     cross join lateral (
       select r.run_id, r.flow_slug, r.version, r.seq, r.input from pgflow.runs r where r.run_id = b.run_id offset 0
     ) r
     cross join lateral (
-      select s.step_index, s.step_slug, s.dep_count, s.kind, s.fed_map, s.dependents, s.handler_id
+      select s.step_index, s.step_slug, s.dep_count, s.kind, s.fed_map, s.dependents = '{}' as is_leaf, s.handler_id
       from pgflow.steps s where s.flow_slug = r.flow_slug and s.version = r.version offset 0
     ) s
-  ), states as (
-    insert into pgflow.step_states
-      (run_id, step_index, step_slug, status, remaining_deps, initial_tasks, remaining_tasks, seq, created_at)
-    select p.run_id, p.step_index, p.step_slug, 'created', p.dep_count, t.tasks, t.tasks, 1, _now
+  ), waiting as (
+    insert into pgflow.run_steps (run_id, task_index, step_index, step_slug, status, remaining_deps, initial_tasks,
+      remaining_tasks, told_attempt, seq, created_at, handler_id, fed_map, is_leaf)
+    select p.run_id, case when p.kind = 'single' then 0 else -1 end, p.step_index, p.step_slug, 'created', p.dep_count, t.tasks,
+      t.tasks, 0, 1, _now, p.handler_id, p.fed_map, p.is_leaf
     from placed p
     cross join lateral (
-      select case when p.dep_count > 0 or p.seq = 0 then null when p.kind = 'single' then 1
-        else pg_catalog.jsonb_array_length(p.input) end as tasks
+      select case when p.dep_count = 0 and p.seq = 1 then pg_catalog.jsonb_array_length(p.input) end as tasks
     ) t
+    where not p.has_task
   ), ready as materialized (
     select p.*, p.is_due and sum(p.is_due::int) over (rows unbounded preceding) <= slots as is_mine
     from (
-      select p.*, h.timeout, p.begin_at + pg_catalog.make_interval(secs => h.start_delay) as due_at,
-        claimant is not null and p.handler_id = any (claimant_handlers)
-          and p.begin_at + pg_catalog.make_interval(secs => h.start_delay) <= _now as is_due
-      from placed p
-      cross join lateral (
-        select h.timeout, h.start_delay from pgflow.handlers h where h.handler_id = p.handler_id offset 0
-      ) h
-      where p.dep_count = 0 and p.seq = 1 and p.kind = 'single' offset 0
+      select p.*, p.due_at <= _now and claimant is not null and p.handler_id = any (claimant_handlers) as is_due
+      from (
+        select p.*, h.timeout, greatest(p.run_at, _now + pg_catalog.make_interval(secs => coalesce(p.delay, 0)))
+          + pg_catalog.make_interval(secs => h.start_delay) as due_at
+        from placed p
+        cross join lateral (
+          select h.timeout, h.start_delay from pgflow.handlers h where h.handler_id = p.handler_id offset 0
+        ) h
+        where p.has_task offset 0
+      ) p offset 0
     ) p
-  ), tasks as (
-    insert into pgflow.step_tasks (run_id, step_index, task_index, step_slug, handler_id, fed_map, is_leaf,
-      status, attempt, claim, worker_id, started_at, available_at)
-    select r.run_id, r.step_index, 0, r.step_slug, r.handler_id, r.fed_map, r.dependents = '{}',
+  ), begun as (
+    insert into pgflow.run_steps (run_id, task_index, step_index, step_slug, status, remaining_deps, initial_tasks,
+      remaining_tasks, told_attempt, seq, created_at, handler_id, fed_map, is_leaf,
+      task_status, attempt, claim, worker_id, task_started_at, available_at)
+    select r.run_id, 0, r.step_index, r.step_slug, 'created', 0, 1, 1, 0, 1, _now, r.handler_id, r.fed_map, r.is_leaf,
       case when r.is_mine then 'started' else 'queued' end, r.is_mine::int, r.is_mine::int,
       case when r.is_mine then claimant end, case when r.is_mine then _now end, case when not r.is_mine then r.due_at end
     from ready r

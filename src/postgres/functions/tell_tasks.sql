@@ -27,9 +27,9 @@ begin
   select array_agg(b.ordinality) into _heard
   from unnest(run_ids, step_indexes, task_indexes, claims) with ordinality b(run_id, step_index, task_index, claim, ordinality)
   cross join lateral (
-    select 1 from pgflow.step_tasks t
-    where t.run_id = b.run_id and t.step_index = b.step_index and t.task_index = b.task_index
-      and t.claim = b.claim and t.status in ('started', 'completed') offset 0
+    select 1 from pgflow.run_steps t
+    where t.run_id = b.run_id and t.task_index = b.task_index and t.step_index = b.step_index
+      and t.claim = b.claim and t.task_status in ('started', 'completed') offset 0
   ) t;
   if _heard is null then return; end if;
 
@@ -39,57 +39,59 @@ begin
   from unnest(log_tasks, log_numbers, log_ages, log_messages, log_fields) with ordinality
     l(task, number, age, message, fields, ordinality)
   cross join lateral (
-    select t.run_id, t.step_index, t.task_index, t.claim, t.attempt from pgflow.step_tasks t
-    where t.run_id = run_ids[l.task] and t.step_index = step_indexes[l.task] and t.task_index = task_indexes[l.task]
-      and t.claim = claims[l.task] and t.status in ('started', 'completed') offset 0
+    select t.run_id, t.step_index, t.task_index, t.claim, t.attempt from pgflow.run_steps t
+    where t.run_id = run_ids[l.task] and t.task_index = task_indexes[l.task] and t.step_index = step_indexes[l.task]
+      and t.claim = claims[l.task] and t.task_status in ('started', 'completed') offset 0
   ) t
   order by l.ordinality
   on conflict do nothing;
 
   -- Of maps each task's is kept, for the mean.
-  update pgflow.step_tasks t set fraction = x.fraction
+  update pgflow.run_steps t set fraction = x.fraction
   from (
     select b.claim, b.fraction, k.tid
     from unnest(run_ids, step_indexes, task_indexes, claims, fractions) b(run_id, step_index, task_index, claim, fraction)
     cross join lateral (
-      select t.ctid as tid from pgflow.step_tasks t
-      where t.run_id = b.run_id and t.step_index = b.step_index and t.task_index = b.task_index
-        and t.status = 'started' and t.claim = b.claim and t.item is not null offset 0
+      select t.ctid as tid from pgflow.run_steps t
+      where t.run_id = b.run_id and t.task_index = b.task_index and t.step_index = b.step_index
+        and t.task_status = 'started' and t.claim = b.claim and t.item is not null offset 0
     ) k
     where b.fraction is not null
   ) x
-  where t.ctid = x.tid and t.status = 'started' and t.claim = x.claim;
+  where t.ctid = x.tid and t.task_status = 'started' and t.claim = x.claim;
 
   with moved as (
-    update pgflow.step_states t set
+    update pgflow.run_steps t set
       status = 'started',
-      attempt = greatest(t.attempt, j.attempt),
+      told_attempt = greatest(t.told_attempt, j.attempt),
       started_at = coalesce(t.started_at, j.started_at),
       progress = case when j.fraction is null then t.progress
         else pg_catalog.jsonb_build_object('fraction', coalesce(j.mean, j.fraction), 'note', j.note) end,
       seq = j.seq + 1
     from (
-      select h.*, r.seq, x.tid, case when h.fraction is not null then (
-          select (x.completed + sum(k.fraction)) / x.initial_tasks from pgflow.step_tasks k
-          where k.run_id = h.run_id and k.step_index = h.step_index and k.status = 'started'
+      select h.*, r.seq, x.tid, case when h.is_map and h.fraction is not null then (
+          select (x.completed + sum(k.fraction)) / x.initial_tasks from pgflow.run_steps k
+          where k.run_id = h.run_id and k.task_index >= 0 and k.step_index = h.step_index and k.task_status = 'started'
         ) end as mean
       from (
-        select b.run_id, b.step_index, max(t.attempt) as attempt, min(t.started_at) as started_at,
+        select b.run_id, b.step_index, bool_or(t.is_map) as is_map, max(t.attempt) as attempt, min(t.started_at) as started_at,
           (array_agg(b.fraction order by b.ordinality desc) filter (where t.holds and b.fraction is not null))[1] as fraction,
           (array_agg(b.note order by b.ordinality desc) filter (where t.holds and b.fraction is not null))[1] as note
         from unnest(run_ids, step_indexes, task_indexes, claims, fractions, notes) with ordinality
           b(run_id, step_index, task_index, claim, fraction, note, ordinality)
         cross join lateral (
-          select t.attempt, t.started_at, t.status = 'started' as holds from pgflow.step_tasks t
-          where t.run_id = b.run_id and t.step_index = b.step_index and t.task_index = b.task_index
-            and t.claim = b.claim and t.status in ('started', 'completed') offset 0
+          select t.attempt, t.task_started_at as started_at, t.task_status = 'started' as holds, t.item is not null as is_map
+          from pgflow.run_steps t
+          where t.run_id = b.run_id and t.task_index = b.task_index and t.step_index = b.step_index
+            and t.claim = b.claim and t.task_status in ('started', 'completed') offset 0
         ) t
         group by b.run_id, b.step_index
       ) h
       cross join lateral (select r.seq from pgflow.runs r where r.run_id = h.run_id offset 0) r
       cross join lateral (
-        select t.ctid as tid, t.initial_tasks, t.initial_tasks - t.remaining_tasks as completed from pgflow.step_states t
-        where t.run_id = h.run_id and t.step_index = h.step_index and t.status in ('created', 'started') offset 0
+        select t.ctid as tid, t.initial_tasks, t.initial_tasks - t.remaining_tasks as completed from pgflow.run_steps t
+        where t.run_id = h.run_id and t.task_index = case when h.is_map then -1 else 0 end and t.step_index = h.step_index
+          and t.status in ('created', 'started') offset 0
       ) x
     ) j
     where t.ctid = j.tid

@@ -76,7 +76,7 @@ create table pgflow.runs (
   cancel_reason   text,
   retry_of        uuid,
   root_run_id     uuid not null
-) with (fillfactor = 70);
+) with (fillfactor = 50);
 
 -- With the id as bytes: as it is, the planner took this index for lookups by id where the table was analysed while it was
 -- nearly empty, and kept to it.
@@ -93,55 +93,63 @@ create table pgflow.run_tags (
 
 create index run_tags_run on pgflow.run_tags (run_id);
 
-create table pgflow.step_states (
+-- The steps of runs, a row for each with its state. The row of a single step is its task as well, number 0; a map's is number
+-- -1, and each of its tasks, from 0 on, has a row of its own without a state. In this order a run's states stand together.
+create table pgflow.run_steps (
   run_id          uuid not null,
+  task_index      int  not null,
   step_index      int  not null,
   step_slug       text collate "C" not null,
-  status          text not null,   -- created | started | completed | failed | skipped | cancelled
-  remaining_deps  int  not null,
+  output          jsonb,       -- of both, as the error
+  error_message   text,
+  -- the state, as it was told
+  status          text,        -- created | started | completed | failed | skipped | cancelled; null: a task of a map
+  remaining_deps  int,
   initial_tasks   int,
   remaining_tasks int,
-  attempt         int  not null default 0,
-  output          jsonb,
-  error_message   text,
+  told_attempt    int,         -- the highest of its tasks
   skip_reason     text,
   progress        jsonb,       -- { fraction, note }, as the handler said last
-  seq             int  not null,
-  created_at      timestamptz not null,
+  seq             int,
+  created_at      timestamptz,
   started_at      timestamptz,
   completed_at    timestamptz,
   failed_at       timestamptz,
   skipped_at      timestamptz,
   cancelled_at    timestamptz,
-  primary key (run_id, step_index)
-) with (fillfactor = 70);
+  -- the task
+  task_status     text,        -- queued | started | completed | failed | cancelled; null: none yet, or the state of a map
+  handler_id      int  not null,
+  attempt         int  not null default 0,
+  claim           int  not null default 0,   -- the fence: never falls
+  worker_id       int,
+  available_at    timestamptz,               -- set exactly while queued
+  item            jsonb,                     -- of a map: its element; null for a single step's task, and only then
+  fed_map         text,                      -- as in steps: a map that runs over the output
+  is_leaf         boolean not null,          -- nothing waits for the step
+  fraction        float8,                    -- of a map: how far it said it is; null once that is past
+  task_started_at timestamptz,
+  ended_at        timestamptz,
+  primary key (run_id, task_index, step_index)
+) with (fillfactor = 50);
 
-create table pgflow.step_tasks (
-  run_id        uuid not null,
-  step_index    int  not null,
-  task_index    int  not null,
-  step_slug     text collate "C" not null,
-  handler_id    int  not null,
-  status        text not null,             -- queued | started | completed | failed | cancelled
-  attempt       int  not null,
-  claim         int  not null,             -- the fence: never falls
-  worker_id     int,
-  available_at  timestamptz,               -- set exactly while queued
-  item          jsonb,                     -- of a map: its element; null for a single step's task, and only then
-  fed_map       text,                      -- as in steps: a map that runs over the output
-  is_leaf       boolean not null,          -- nothing waits for its step
-  output        jsonb,
-  error_message text,
-  fraction      float8,                    -- of a map: how far it said it is; null once that is past
-  started_at    timestamptz,
-  ended_at      timestamptz,
-  primary key (run_id, step_index, task_index)
-) with (fillfactor = 70);
+-- The queue. Not on `task_status`: an index there would make every later update of the row a cold one.
+create index run_steps_queue on pgflow.run_steps (handler_id, available_at) where available_at is not null;
+-- For the rescue of a dead worker's tasks: which pages have some that began since it came. Unlike a tree it leaves
+-- updates hot, from PostgreSQL 16 on.
+create index run_steps_started on pgflow.run_steps using brin (task_started_at);
 
--- The queue. Not on `status`: an index there would make every later update of the row a cold one.
-create index step_tasks_queue on pgflow.step_tasks (handler_id, available_at) where available_at is not null;
--- For the rescue of a dead worker's tasks. Settling leaves worker_id as it is, for the same reason.
-create index step_tasks_worker on pgflow.step_tasks (worker_id) where worker_id is not null;
+create view pgflow.step_states as
+select s.run_id, s.step_index, s.step_slug, s.status, s.remaining_deps, s.initial_tasks, s.remaining_tasks,
+  s.told_attempt as attempt, s.output, s.error_message, s.skip_reason, s.progress, s.seq, s.created_at, s.started_at,
+  s.completed_at, s.failed_at, s.skipped_at, s.cancelled_at
+from pgflow.run_steps s where s.task_index <= 0 and s.status is not null;
+
+create view pgflow.step_tasks as
+select t.run_id, t.step_index, t.task_index, t.step_slug, t.handler_id, t.task_status as status, t.attempt, t.claim,
+  t.worker_id, t.available_at, t.item, t.fed_map, t.is_leaf, t.output, t.error_message, t.fraction,
+  t.task_started_at as started_at, t.ended_at
+from pgflow.run_steps t where t.task_status is not null;
 
 -- What handlers logged. An entry is named by its execution and a number, so that one told twice is stored once.
 create table pgflow.step_logs (
@@ -216,9 +224,9 @@ create type pgflow.change_row as (
 
 -- What the engine's functions hand to each other. One array of these costs less than one for each column.
 
--- Of a settle: a task that has begun or completed.
+-- Of a settle: a task of a map that has begun or completed.
 create type pgflow.told_task as (
-  run_id uuid, step_index int, completed int, attempt int, started_at timestamptz, output jsonb, is_map boolean, is_leaf boolean
+  run_id uuid, step_index int, completed int, attempt int, started_at timestamptz, is_leaf boolean
 );
 
 -- A step that completed or was skipped, and whether that skips all that comes after.
@@ -229,6 +237,6 @@ create type pgflow.open_step as (run_id uuid, step_index int, is_cascaded boolea
 
 -- A step that is to get its tasks.
 create type pgflow.ready_step as (
-  run_id uuid, step_index int, step_slug text, is_map boolean, over int, depends_on int[], fed_map text, is_leaf boolean,
-  tasks int, handler_id int, timeout float8, due_at timestamptz
+  run_id uuid, step_index int, step_slug text, is_map boolean, over int, depends_on int[], tasks int, handler_id int,
+  timeout float8, due_at timestamptz
 );
