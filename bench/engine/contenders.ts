@@ -25,7 +25,7 @@ export const OURS: Contender = {
   store: 'postgres',
   counts: { linear: 5000, dag: 4000, bulk: 10_000, 'one-by-one': 10_000, map: 10_000, idle: IDLE },
   configuration:
-    'the built package; one process starts and works; `concurrency: 100` (bulk and map: 500; idle: 10), all else by default. In bulk: `Promise.all` of `enqueue`, whose calls share statements of up to 200, since there is no call for many',
+    'the built package; one process starts and works; `concurrency: 500` (idle: 10), all else by default. In bulk: `Promise.all` of `enqueue`, whose calls share statements of up to 200, since there is no call for many',
 };
 
 /** Their best sensible configurations, from their documentation or tried out here. */
@@ -92,7 +92,7 @@ export const CONTENDERS: readonly Contender[] = [
     peer: 'bullmq',
     counts: { linear: 2000, dag: 1500, bulk: 10_000, 'one-by-one': 6000, idle: IDLE },
     configuration:
-      'for reference, on a store that keeps nothing (appendonly off, no snapshots); one worker, `concurrency: 100` (idle: 10), `removeOnComplete` (idle: not); in bulk by one `addBulk`. Runs are trees of `FlowProducer`: a chain of three; five jobs on three levels, since a tree cannot hold 1 → 3 → 1. Completion is seen by `waitUntilFinished`',
+      'for reference, on a store that keeps nothing (appendonly off, no snapshots); one worker, `concurrency: 100` (idle: 10; with 400 its runs were slower), `removeOnComplete` (idle: not); in bulk by one `addBulk`. Runs are trees of `FlowProducer`: a chain of three; five jobs on three levels, since a tree cannot hold 1 → 3 → 1. Completion is seen by `waitUntilFinished`',
   },
 ];
 

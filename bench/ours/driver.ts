@@ -9,8 +9,8 @@ import { benchFlows } from './flows.js';
 /** How many runs of a measurement `live-on` watches, evenly spread. */
 const WATCHED = 100;
 
-/** A backlog is taken in large bites, as the peers do: local queues of 500, batches of 1,000. */
-const CONCURRENCY: Partial<Record<string, number>> = { idle: 10, bulk: 500, map: 500 };
+/** Of handlers that take no time, as the peers take theirs in large bites: local queues of 500, batches of 1,000. */
+const CONCURRENCY = 500;
 
 /** Says nothing to anybody. Workers are woken over PostgreSQL all the same. */
 const silent: PubSub = {
@@ -27,7 +27,7 @@ export const openOurs: OpenDriver = async (assignment, began) => {
     database: embedded ? undefined : assignment.url,
     flows,
     jobs,
-    worker: { concurrency: CONCURRENCY[assignment.work] ?? 100 },
+    worker: { concurrency: assignment.work === 'idle' ? 10 : CONCURRENCY },
     ...(assignment.variant === 'live-off' && { pubsub: silent }),
   });
   const { flow, input } = of[assignment.work]!;
