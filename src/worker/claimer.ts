@@ -115,7 +115,7 @@ export class Claimer {
     await this.#takeOn(workerId, claims);
   }
 
-  /** Until then these slots are promised, and something is under way that may claim. */
+  /** Until its tasks are taken on its slots are promised, and it is under way. */
   #hold(claiming: Promise<void>, slots: number): void {
     const held = claiming
       .catch((error) => this.#ports.onError('Could not begin tasks that were claimed', error))

@@ -42,8 +42,8 @@ begin
           remaining_tasks = case when x.is_ready then 1 else t.remaining_tasks end,
           seq = x.seq,
           task_status = case when x.is_mine then 'started' when x.is_ready then 'queued' else t.task_status end,
-          attempt = case when x.is_mine then 1 else t.attempt end,
-          claim = case when x.is_mine then 1 else t.claim end,
+          attempt = t.attempt + x.is_mine::int,
+          claim = t.claim + x.is_mine::int,
           worker_id = case when x.is_mine then claimant else t.worker_id end,
           task_started_at = case when x.is_mine then moment else t.task_started_at end,
           available_at = case when x.is_ready and not x.is_mine then x.due_at else t.available_at end
@@ -57,8 +57,7 @@ begin
             from released e
             cross join lateral (
               select s.depends_on, h.timeout, moment + pg_catalog.make_interval(secs => h.start_delay) as due_at,
-                s.kind = 'single' and s.if_pattern is null and s.if_not_pattern is null as is_plain,
-                case when s.kind = 'single' then 0 else -1 end as state_index
+                s.kind = 'single' and s.if_pattern is null and s.if_not_pattern is null as is_plain, s.state_index
               from pgflow.steps s cross join lateral (
                 select h.timeout, h.start_delay from pgflow.handlers h where h.handler_id = s.handler_id offset 0
               ) h

@@ -77,13 +77,12 @@ begin
       select r.seq, r.flow_slug, r.version from pgflow.runs r where r.run_id = m.run_id offset 0
     ) r
     cross join lateral (
-      select s.kind, s.when_exhausted from pgflow.steps s
+      select s.kind, s.state_index, s.when_exhausted from pgflow.steps s
       where s.flow_slug = r.flow_slug and s.version = r.version and s.step_index = m.step_index offset 0
     ) s
     cross join lateral (
       select t.ctid as tid, t.step_slug from pgflow.run_steps t
-      where t.run_id = m.run_id and t.task_index = case when s.kind = 'single' then 0 else -1 end
-        and t.step_index = m.step_index offset 0
+      where t.run_id = m.run_id and t.task_index = s.state_index and t.step_index = m.step_index offset 0
     ) x
   ), updated as (
     update pgflow.run_steps t set

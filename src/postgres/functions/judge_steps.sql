@@ -20,14 +20,14 @@ begin
       select r.seq, r.flow_slug, r.version, r.input from pgflow.runs r where r.run_id = b.run_id offset 0
     ) r
     cross join lateral (
-      select s.step_slug, s.kind, s.when_unmet, s.over, s.depends_on, s.handler_id,
+      select s.step_slug, s.kind, s.state_index, s.when_unmet, s.over, s.depends_on, s.handler_id,
         s.if_pattern, s.if_not_pattern, s.dep_count
       from pgflow.steps s
       where s.flow_slug = r.flow_slug and s.version = r.version and s.step_index = b.step_index offset 0
     ) s
     cross join lateral (
       select t.ctid as tid from pgflow.run_steps t
-      where t.run_id = b.run_id and t.task_index = case when s.kind = 'single' then 0 else -1 end and t.step_index = b.step_index and t.status = 'created' and t.initial_tasks is null offset 0
+      where t.run_id = b.run_id and t.task_index = s.state_index and t.step_index = b.step_index and t.status = 'created' and t.initial_tasks is null offset 0
     ) x
     cross join lateral (
       select h.start_delay, h.timeout from pgflow.handlers h where h.handler_id = s.handler_id offset 0

@@ -30,7 +30,7 @@ begin
   select t.tag, _now, new_id from pgflow.run_tags t where t.run_id = old_id;
   insert into pgflow.run_steps
     (run_id, task_index, step_index, step_slug, status, remaining_deps, told_attempt, seq, created_at, handler_id, fed_map, is_leaf)
-  select new_id, case when s.kind = 'single' then 0 else -1 end, s.step_index, s.step_slug, 'created', s.dep_count, 0, 1, _now,
+  select new_id, s.state_index, s.step_index, s.step_slug, 'created', s.dep_count, 0, 1, _now,
     s.handler_id, s.fed_map, s.dependents = '{}'
   from pgflow.steps s where s.flow_slug = _old.flow_slug and s.version = _old.version;
   _roots := array(

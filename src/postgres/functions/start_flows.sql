@@ -79,13 +79,13 @@ begin
       select r.run_id, r.flow_slug, r.version, r.seq, r.input from pgflow.runs r where r.run_id = b.run_id offset 0
     ) r
     cross join lateral (
-      select s.step_index, s.step_slug, s.dep_count, s.kind, s.fed_map, s.dependents = '{}' as is_leaf, s.handler_id
+      select s.step_index, s.step_slug, s.dep_count, s.kind, s.state_index, s.fed_map, s.dependents = '{}' as is_leaf, s.handler_id
       from pgflow.steps s where s.flow_slug = r.flow_slug and s.version = r.version offset 0
     ) s
   ), waiting as (
     insert into pgflow.run_steps (run_id, task_index, step_index, step_slug, status, remaining_deps, initial_tasks,
       remaining_tasks, told_attempt, seq, created_at, handler_id, fed_map, is_leaf)
-    select p.run_id, case when p.kind = 'single' then 0 else -1 end, p.step_index, p.step_slug, 'created', p.dep_count, t.tasks,
+    select p.run_id, p.state_index, p.step_index, p.step_slug, 'created', p.dep_count, t.tasks,
       t.tasks, 0, 1, _now, p.handler_id, p.fed_map, p.is_leaf
     from placed p
     cross join lateral (

@@ -40,6 +40,7 @@ create table pgflow.steps (
   step_index int  not null,
   step_slug  text collate "C" not null,
   kind       text not null check (kind in ('single', 'map')),
+  state_index int not null generated always as (case kind when 'single' then 0 else -1 end) stored,   -- of its state in run_steps
   depends_on int[] not null,   -- whose outputs the handler gets
   over       int,              -- whose output a map runs over; null: the run's input
   dependents int[] not null,   -- who waits for this step, by dependsOn or over
