@@ -3,6 +3,8 @@ import { PgFlowError } from '../errors.js';
 export interface BatchOptions<Item, Result> {
   /** How many statements may be under way at once. */
   readonly lanes: number;
+  /** So many items are worth a statement beside others; fewer wait until those end, or take long. */
+  readonly enough: number;
   /** How many items one statement takes at most. */
   readonly most: number;
   /** Executes the items in one statement, all or none; answers in their order. */
@@ -19,9 +21,18 @@ interface Entry<Item, Result> {
   reject(error: unknown): void;
 }
 
+interface Statement {
+  readonly groups: ReadonlySet<unknown>;
+  /** Whether what waits waits for it no longer: it may itself wait for somebody's lock. */
+  isSlow: boolean;
+}
+
+/** Milliseconds. */
+const LONG = 50;
+
 /**
  * Gathers what is asked for while statements are under way, and executes it together: the first at
- * once, the rest as lanes get free. If a statement fails for what is in it, its halves are tried apart,
+ * once, the rest when those end, or beside them when it is much: few large statements cost less than many small ones. If a statement fails for what is in it, its halves are tried apart,
  * so that only the item to blame fails.
  *
  * @returns the function that adds an item; it settles with the item's own result.
@@ -29,35 +40,45 @@ interface Entry<Item, Result> {
 export function createBatch<Item, Result>(
   options: BatchOptions<Item, Result>,
 ): (item: Item) => Promise<Result> {
-  const { lanes, groupOf } = options;
+  const { lanes, enough, groupOf } = options;
   const waiting: Entry<Item, Result>[] = [];
-  /** The groups of each statement under way. */
-  const underWay = new Set<ReadonlySet<unknown>>();
+  const underWay = new Set<Statement>();
   let scheduled = false;
 
   function schedule(): void {
-    if (scheduled || underWay.size >= lanes || waiting.length === 0) return;
+    if (scheduled || !mayGo()) return;
     scheduled = true;
     // What is asked for in the same tick goes together.
     process.nextTick(() => {
       scheduled = false;
-      if (underWay.size >= lanes || waiting.length === 0) return;
+      if (!mayGo()) return;
       const entries = next();
       const groups = new Set(groupOf && entries.map(({ item }) => groupOf(item)));
-      underWay.add(groups);
+      const statement: Statement = { groups, isSlow: false };
+      underWay.add(statement);
+      const timer = setTimeout(() => {
+        statement.isSlow = true;
+        schedule();
+      }, LONG);
       void execute(entries, options.run).finally(() => {
-        underWay.delete(groups);
+        clearTimeout(timer);
+        underWay.delete(statement);
         schedule();
       });
       schedule();
     });
   }
 
+  function mayGo(): boolean {
+    if (waiting.length === 0 || underWay.size >= lanes) return false;
+    return waiting.length >= enough || [...underWay].every(({ isSlow }) => isSlow);
+  }
+
   function next(): Entry<Item, Result>[] {
     if (!groupOf || underWay.size === 0) return take(waiting, options, () => true);
     const isFree = (item: Item) => {
       const group = groupOf(item);
-      for (const groups of underWay) if (groups.has(group)) return false;
+      for (const { groups } of underWay) if (groups.has(group)) return false;
       return true;
     };
     const free = take(waiting, options, isFree);

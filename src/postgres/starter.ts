@@ -74,6 +74,7 @@ export function createStarter(
   const { store } = ports;
   const add = createBatch<Start, Started>({
     lanes: 2,
+    enough: 100,
     most: 200,
     keyOf: ({ request }) => request.runId,
     async run(starts) {
