@@ -20,7 +20,7 @@ import {
 import { type LogEntry, type LogOptions, readLogs } from './postgres/logs.js';
 import { Maintenance, type PruneOptions } from './postgres/maintenance.js';
 import { newRunId } from './postgres/new-run-id.js';
-import { createStarter, type Registered } from './postgres/starter.js';
+import { createStarter, type Registered, type Started, type StartRun } from './postgres/starter.js';
 import type { Store } from './postgres/store.js';
 import { TaskStore } from './postgres/task-store.js';
 import { attachPubSub } from './pubsub/attach-pubsub.js';
@@ -50,7 +50,7 @@ export class Runtime implements PgFlow {
   readonly #announcer: Announcer;
   readonly #detachPubSub: () => void;
   readonly #worker: Worker | undefined;
-  readonly #startRun: ReturnType<typeof createStarter>;
+  readonly #startRun: StartRun;
   readonly #maintenance: Maintenance;
   readonly #healthCheck: HealthCheck;
   #starting: Promise<void> | undefined;
@@ -125,22 +125,11 @@ export class Runtime implements PgFlow {
     return this.#stopping;
   }
 
-  startFlow: PgFlow['startFlow'] = async (flow, input, options) => {
-    return (await this.startOrGet(flow, input, options)).run;
-  };
+  startFlow: PgFlow['startFlow'] = (...given) => this.#start(...given).then(({ run }) => run);
 
-  enqueue: PgFlow['enqueue'] = (job, input, options) => this.startFlow(job, input, options);
+  enqueue: PgFlow['enqueue'] = this.startFlow;
 
-  startOrGet: PgFlow['startOrGet'] = async (flow, input, options) => {
-    this.#refuseStopped();
-    const started = await this.#startRun(flow, input, options);
-    // In a transaction of the user's it is not committed yet; SQL tells it when it is.
-    if (started.created && options?.tx === undefined) {
-      this.#telemetry.runStarted(started.run);
-      this.#lists.tell();
-    }
-    return started;
-  };
+  startOrGet: PgFlow['startOrGet'] = (...given) => this.#start(...given);
 
   async getRun(runId: string): Promise<Run | null> {
     this.#refuseStopped();
@@ -233,6 +222,17 @@ export class Runtime implements PgFlow {
 
   doctor(): Promise<Diagnosis> {
     return diagnose(this.#database, this.#schema);
+  }
+
+  async #start(...given: Parameters<StartRun>): Promise<Started> {
+    this.#refuseStopped();
+    const started = await this.#startRun(...given);
+    // In a transaction of the user's it is not committed yet; SQL tells it when it is.
+    if (started.created && given[2]?.tx === undefined) {
+      this.#telemetry.runStarted(started.run);
+      this.#lists.tell();
+    }
+    return started;
   }
 
   async #findRun(runId: string): Promise<Run> {

@@ -28,7 +28,8 @@ async function parse(flow: AnyFlow, schema: StandardSchemaV1, input: unknown): P
   throw invalid(flow, result.issues.map(issueOf));
 }
 
-function checkRootMaps(flow: AnyFlow, input: unknown): void {
+/** @throws {PgFlowError} `INVALID_INPUT`: a map runs over the input, which is no array. */
+export function checkRootMaps(flow: AnyFlow, input: unknown): void {
   const map = flow.steps.find((step) => step.kind === 'map' && step.over === null);
   if (map === undefined || Array.isArray(input)) return;
   const message = `Map ${quoted(map.slug)} runs over the input, so it must be an array, not ${quoted(input)}.`;

@@ -1,11 +1,15 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createBatch } from './batch.js';
 
+/** After it, what was asked for before is under way. */
+const turnOfTheLoop = () => new Promise((resolve) => setImmediate(resolve));
+
 /** A batch of two lanes whose statements end when the test says so. An item is its group and a number: `a1`. */
-function createStatements(most = 10) {
+function createStatements({ most = 10, enough = 1 } = {}) {
   const underWay: { items: readonly string[]; end(): void }[] = [];
   const add = createBatch<string, string>({
     lanes: 2,
+    enough,
     most,
     run: (items) => new Promise((resolve) => underWay.push({ items, end: () => resolve(items) })),
     keyOf: (item) => item,
@@ -15,7 +19,7 @@ function createStatements(most = 10) {
     add: (...items: string[]) => Promise.all(items.map(add)),
     /** What the next statement has; it ends when it is told to. */
     async next() {
-      await expect.poll(() => underWay.length).toBeGreaterThan(0);
+      await turnOfTheLoop();
       return underWay.shift()!;
     },
     underWay,
@@ -23,6 +27,13 @@ function createStatements(most = 10) {
 }
 
 describe('batch', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
   it('takes what is asked for in the same turn together, in its order, and answers each', async () => {
     const { add, next } = createStatements();
     const answers = add('a1', 'b1', 'a2');
@@ -66,8 +77,41 @@ describe('batch', () => {
     await Promise.all([first, second]);
   });
 
+  it('starts a second statement beside the first for many items only', async () => {
+    const { add, next, underWay } = createStatements({ enough: 3 });
+    const first = add('a1');
+    const one = await next();
+    const others = add('b1', 'c1', 'd1');
+    const two = await next();
+    const few = add('e1', 'f1');
+    one.end();
+    await first;
+    await turnOfTheLoop();
+
+    expect([two.items, underWay]).toEqual([['b1', 'c1', 'd1'], []]);
+    two.end();
+    const three = await next();
+    expect(three.items).toEqual(['e1', 'f1']);
+    three.end();
+    await Promise.all([others, few]);
+  });
+
+  it('starts one for few when the first takes long, as one does that waits for a lock', async () => {
+    const { add, next } = createStatements({ enough: 3 });
+    const first = add('a1');
+    const one = await next();
+    const second = add('b1');
+    vi.advanceTimersByTime(50);
+    const two = await next();
+
+    expect(two.items).toEqual(['b1']);
+    one.end();
+    two.end();
+    await Promise.all([first, second]);
+  });
+
   it('never takes the same item twice in one statement, nor more than it may', async () => {
-    const { add, next } = createStatements(2);
+    const { add, next } = createStatements({ most: 2 });
     const all = add('a1', 'a1', 'b1', 'c1');
     const one = await next();
     const two = await next();
@@ -83,6 +127,7 @@ describe('batch', () => {
   it('tries the halves of a statement that fails, so that the one to blame fails alone', async () => {
     const add = createBatch<number, number>({
       lanes: 1,
+      enough: 1,
       most: 10,
       run: async (items) => {
         if (items.includes(3)) throw new Error('three');

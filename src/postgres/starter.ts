@@ -2,7 +2,7 @@ import { type InputIssue, PgFlowError } from '../errors.js';
 import { type AnyFlow, isRoot } from '../flow/flow.js';
 import { quoted } from '../flow/quoted.js';
 import { isSlug } from '../flow/slug.js';
-import { validateInput } from '../flow/validate-input.js';
+import { checkRootMaps, validateInput } from '../flow/validate-input.js';
 import { applyChange } from '../run/apply-change.js';
 import { begunRun } from '../run/begun-run.js';
 import type { Run } from '../run/run.js';
@@ -46,6 +46,7 @@ export interface Started {
 /** Seconds: 100 years. */
 const LONGEST_DELAY = 3_153_600_000;
 const LATEST = new Date('9999-12-31T23:59:59Z');
+const NO_TAGS: readonly string[] = [];
 
 /** A flow that this process has registered, and the version that its shape is. */
 export interface Registered {
@@ -67,10 +68,14 @@ interface Start {
   readonly registered: Registered | undefined;
 }
 
-/** Starts runs. What is asked for at the same time goes to the database in one statement. */
-export function createStarter(
-  ports: StarterPorts,
-): (flow: AnyFlow | string, input: unknown, options?: StartOptions) => Promise<Started> {
+/**
+ * Starts a run. What is wrong with the arguments it throws at once, or rejects with: it is not async, since of ten
+ * thousand starts at once each further promise is felt.
+ */
+export type StartRun = (flow: AnyFlow | string, input: unknown, options?: StartOptions) => Promise<Started>;
+
+/** Starts runs: what is asked for at the same time in one statement. */
+export function createStarter(ports: StarterPorts): StartRun {
   const { store } = ports;
   const add = createBatch<Start, Started>({
     lanes: 2,
@@ -87,18 +92,24 @@ export function createStarter(
     },
   });
 
-  return async (flow, input, given) => {
-    const options = given ?? {};
+  const startIn = async (tx: Tx, request: StartRequest): Promise<Started> => {
+    const outcome = await store.startFlowIn(queryIn(tx), request);
+    return readStarted([{ request, registered: undefined }], outcome)[0]!;
+  };
+
+  return (flow, input, options = {}) => {
+    const { tx } = options;
     const slug = slugOf(flow);
     const known = ports.registered.get(slug);
-    const registered = typeof flow === 'string' || flow === known?.flow ? known : undefined;
     const definition = typeof flow === 'string' ? known?.flow : flow;
-    const request = await createRequest(slug, definition, input, options);
-    if (options.tx === undefined) {
-      return add({ request: { ...request, knownVersion: registered?.version ?? null }, registered });
-    }
-    const outcome = await store.startFlowIn(queryIn(options.tx), request);
-    return readStarted([{ request, registered: undefined }], outcome)[0]!;
+    const registered = tx === undefined && definition === known?.flow ? known : undefined;
+    const submit = (request: StartRequest) =>
+      tx === undefined ? add({ request, registered }) : startIn(tx, request);
+    const request = createRequest(slug, input, options, registered?.version ?? null);
+    if (definition === undefined) return submit(request);
+    if (definition.input !== undefined) return readValid(request, definition, input).then(submit);
+    checkRootMaps(definition, input);
+    return submit(request);
   };
 }
 
@@ -123,27 +134,34 @@ function slugOf(flow: AnyFlow | string): string {
   );
 }
 
-async function createRequest(
+function createRequest(
   flowSlug: string,
-  definition: AnyFlow | undefined,
   input: unknown,
-  { runId, delay, runAt, tags = [] }: StartOptions,
-): Promise<StartRequest> {
-  const id = runId === undefined ? newRunId() : checkRunId(runId);
+  { runId, delay, runAt, tags }: StartOptions,
+  knownVersion: number | null,
+): StartRequest {
   checkDelay(flowSlug, delay, runAt);
-  refuseIf(issuesOfTags(tags), flowSlug);
-  const given = toStorableJson(input, 'input');
-  const stored = definition ? toStorableJson(await validateInput(definition, input), 'input') : given;
   return {
-    runId: id,
+    runId: runId === undefined ? newRunId() : checkRunId(runId),
     flowSlug,
-    input: stored,
-    givenInput: stored === given ? null : given,
+    input: toStorableJson(input, 'input'),
+    givenInput: null,
     delay: delay ?? null,
     runAt: runAt ?? null,
-    tags: [...new Set(tags)],
-    knownVersion: null,
+    tags: tags === undefined ? NO_TAGS : checkTags(flowSlug, tags),
+    knownVersion,
   };
+}
+
+/** The request with what the flow's schema made of the input. */
+async function readValid(request: StartRequest, definition: AnyFlow, input: unknown): Promise<StartRequest> {
+  const valid = toStorableJson(await validateInput(definition, input), 'input');
+  return valid === request.input ? request : { ...request, input: valid, givenInput: request.input };
+}
+
+function checkTags(flowSlug: string, tags: readonly string[]): string[] {
+  refuseIf(issuesOfTags(tags), flowSlug);
+  return [...new Set(tags)];
 }
 
 function checkDelay(flowSlug: string, delay: number | undefined, runAt: Date | undefined): void {

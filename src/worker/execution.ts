@@ -1,15 +1,10 @@
 import { NonRetryableError, PgFlowError, RetryAfterError } from '../errors.js';
-import {
-  type AnyFlow,
-  type HandlerContext,
-  parentsOf,
-  type StepDefinition,
-  type TransactionClient,
-} from '../flow/flow.js';
+import { type AnyFlow, parentsOf, type StepDefinition, type TransactionClient } from '../flow/flow.js';
 import { type ClaimedTask, countTasks } from '../postgres/task-store.js';
 import { errorText } from '../run/error-text.js';
 import { toStorableJson } from '../run/storable.js';
 import type { TaskTrace } from '../telemetry/task-trace.js';
+import { TaskContext } from './task-context.js';
 import { TaskReport } from './task-report.js';
 
 /** The code of a step that this process has. */
@@ -72,7 +67,7 @@ export class Execution {
   /** Made when a handler says something: most never do. */
   #report: TaskReport | undefined;
   #isOver = false;
-  #end: (end: AttemptEnd | Unsettled) => void = () => {};
+  #end: ((end: AttemptEnd | Unsettled) => void) | undefined;
 
   constructor(task: ClaimedTask, handler: Handler, commitTask: CommitTask, listener: Listener) {
     this.task = task;
@@ -97,7 +92,7 @@ export class Execution {
         clearTimeout(timer);
         resolve(end);
       };
-      void this.#callHandler(input, deps).then((end) => this.#finish(end));
+      void this.#callHandler(input, deps);
     });
   }
 
@@ -119,10 +114,10 @@ export class Execution {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#report?.end();
-    this.#end(end);
+    this.#end?.(end);
   }
 
-  get #signal(): AbortSignal {
+  get signal(): AbortSignal {
     if (!this.#controller) {
       this.#controller = new AbortController();
       if (this.#abortReason) this.#controller.abort(this.#abortReason);
@@ -135,55 +130,28 @@ export class Execution {
     this.#controller?.abort(reason);
   }
 
-  async #callHandler(
-    input: unknown,
-    deps: Readonly<Record<string, unknown>>,
-  ): Promise<AttemptEnd | 'committed'> {
+  async #callHandler(input: unknown, deps: Readonly<Record<string, unknown>>): Promise<void> {
     try {
-      const value = await this.handler.step.handler(this.#context(input, deps));
-      if (this.#commit) {
-        await this.#commit;
-        return 'committed';
-      }
-      return { outcome: 'completed', output: toStorableJson(value, 'output') };
+      const value = await this.handler.step.handler(new TaskContext(this, input, deps));
+      if (this.#commit) await this.#commit;
+      this.#finish(
+        this.#commit ? 'committed' : { outcome: 'completed', output: toStorableJson(value, 'output') },
+      );
     } catch (thrown) {
       // What a handler throws after its commit can't undo it.
-      if (await this.#isCommitted()) return 'committed';
-      return { outcome: 'failed', error: errorText(thrown), retryDelay: retryDelayOf(thrown) };
+      if (await this.#isCommitted()) this.#finish('committed');
+      else this.#finish({ outcome: 'failed', error: errorText(thrown), retryDelay: retryDelayOf(thrown) });
     }
   }
 
-  #context(input: unknown, deps: Readonly<Record<string, unknown>>): HandlerContext {
-    const { task, handler } = this;
-    const stepSlug = handler.step.slug;
-    const signal = () => this.#signal;
-    return {
-      input,
-      deps,
-      item: handler.step.kind === 'map' ? task.item : undefined,
-      index: task.taskIndex,
-      runId: task.runId,
-      flowSlug: handler.flow.slug,
-      stepSlug,
-      attempt: task.attempt,
-      get signal() {
-        return signal();
-      },
-      idempotencyKey: `${task.rootRunId}:${stepSlug}:${task.taskIndex}`,
-      commit: (fn) => this.#startCommit(fn),
-      progress: (fraction, note) => this.#say((report) => report.progress(fraction, note)),
-      log: (message, fields) => this.#say((report) => report.log(message, fields)),
-    };
-  }
-
-  #say(something: (report: TaskReport) => void): void {
+  say(something: (report: TaskReport) => void): void {
     if (this.#isOver) return;
     this.#report ??= new TaskReport();
     something(this.#report);
     this.#listener.add(this);
   }
 
-  #startCommit(fn: (tx: TransactionClient) => unknown): Promise<any> {
+  commit(fn: (tx: TransactionClient) => unknown): Promise<any> {
     if (this.#commit) {
       const message = `Step \`${this.handler.step.slug}\` called commit again after a commit. Do all in one transaction.`;
       return Promise.reject(new PgFlowError('INVALID_INPUT', message));
