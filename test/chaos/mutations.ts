@@ -25,13 +25,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: SETTLE,
-        find: `          and t.task_status = 'started' and t.claim = b.claim\n          and (t.fed_map`,
-        replace: '          and (t.fed_map',
-      },
-      {
-        file: SETTLE,
-        find: `where t.ctid = x.tid and t.task_status = 'started' and t.claim = x.claim`,
-        replace: 'where t.ctid = x.tid',
+        find: `      and t.task_status = 'started' and t.claim = b.claim\n      and (t.fed_map`,
+        replace: '      and (t.fed_map',
       },
     ],
     proof: { storm: ['connection lost', 'worker frozen', 'database silent', 'connections half-open'] },
@@ -63,7 +58,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'rows not stamped',
-    edits: [{ file: SETTLE, find: '      seq = x.seq\n', replace: '      seq = t.seq\n' }],
+    edits: [{ file: SETTLE, find: '(select r.seq + 1 from', replace: '(select r.seq from' }],
     proof: { storm: ['connections cut'] },
     red: /L2: /,
   },

@@ -36,11 +36,11 @@ begin
   with changed as (
     update pgflow.runs t set
       seq = t.seq + 1,
-      remaining_steps = j.remaining,
-      status = case when j.remaining = 0 then 'completed' else 'started' end,
-      completed_at = case when j.remaining = 0 then moment end,
+      remaining_steps = t.remaining_steps - b.ended,
+      status = case when t.remaining_steps = b.ended then 'completed' else 'started' end,
+      completed_at = case when t.remaining_steps = b.ended then moment end,
       -- { leaf: output } of the completed leaf steps; of a job, its handler's.
-      output = case when j.remaining = 0 then case
+      output = case when t.remaining_steps = b.ended then case
         when (select f.kind from pgflow.flows f where f.flow_slug = t.flow_slug) = 'job' then (
           select s.output from pgflow.run_steps s
           where s.run_id = t.run_id and s.task_index <= 0 and s.step_index = 0 and s.status = 'completed'
@@ -50,13 +50,9 @@ begin
           where s.run_id = t.run_id and s.task_index <= 0 and s.is_leaf and s.status = 'completed'
         ) end end
     from (
-      select r.tid, r.remaining_steps - b.ended as remaining
-      from (select b.run_id, sum(b.ended)::int as ended from unnest(touched_runs, ended) b(run_id, ended) group by b.run_id) b
-      cross join lateral (
-        select r.ctid as tid, r.remaining_steps from pgflow.runs r where r.run_id = b.run_id offset 0
-      ) r
-    ) j
-    where t.ctid = j.tid
+      select b.run_id, sum(b.ended)::int as ended from unnest(touched_runs, ended) b(run_id, ended) group by b.run_id
+    ) b
+    where t.run_id >= b.run_id and t.run_id <= b.run_id   -- not `=`, as in settle_tasks
     returning t.run_id, t.seq, t.is_tracked
   )
   select array_agg(c.run_id), array_agg(c.seq - 1) into told_runs, sinces from changed c

@@ -36,33 +36,25 @@ begin
     if not found then claimant := null; end if;
   end if;
 
-  -- Tasks, and with its task a single step. The fence stands in the lookup and again in the update: give-backs lock tasks only.
+  -- Tasks, and with its task a single step. By bounds of the key, not by `=`: whatever the planner knows of the tables, it can
+  -- only go from the batch to the rows, one lookup each.
   with ended as (
     update pgflow.run_steps t set
-      task_status = 'completed', output = x.output, error_message = null, ended_at = _now,
-      status = case when x.is_single then 'completed' end,
-      remaining_tasks = case when x.is_single then 0 end,
-      told_attempt = case when x.is_single then greatest(t.told_attempt, t.attempt) end,
-      started_at = case when x.is_single then coalesce(t.started_at, t.task_started_at) end,
-      completed_at = case when x.is_single then _now end,
-      seq = x.seq
-    from (
-      select b.ordinality, b.output, b.claim, k.tid, k.is_single, r.seq
-      from unnest(run_ids, step_indexes, task_indexes, claims, outcomes, outputs) with ordinality
-        b(run_id, step_index, task_index, claim, outcome, output, ordinality)
-      cross join lateral (
-        select t.ctid as tid, t.item is null as is_single from pgflow.run_steps t
-        where t.run_id = b.run_id and t.task_index = b.task_index and t.step_index = b.step_index
-          and t.task_status = 'started' and t.claim = b.claim
-          and (t.fed_map is null or pg_catalog.jsonb_typeof(b.output) = 'array') offset 0
-      ) k
-      left join lateral (
-        select r.seq + 1 as seq from pgflow.runs r where k.is_single and r.run_id = b.run_id offset 0
-      ) r on true
-      where b.outcome = 'completed'
-    ) x
-    where t.ctid = x.tid and t.task_status = 'started' and t.claim = x.claim
-    returning x.ordinality, t.run_id, t.step_index, t.attempt, t.task_started_at, x.is_single, t.is_leaf
+      task_status = 'completed', output = b.output, error_message = null, ended_at = _now,
+      status = case when t.item is null then 'completed' end,
+      remaining_tasks = case when t.item is null then 0 end,
+      told_attempt = case when t.item is null then greatest(t.told_attempt, t.attempt) end,
+      started_at = case when t.item is null then coalesce(t.started_at, t.task_started_at) end,
+      completed_at = case when t.item is null then _now end,
+      seq = case when t.item is null then (select r.seq + 1 from pgflow.runs r where r.run_id = b.run_id) end
+    from unnest(run_ids, step_indexes, task_indexes, claims, outcomes, outputs) with ordinality
+      b(run_id, step_index, task_index, claim, outcome, output, ordinality)
+    where b.outcome = 'completed'
+      and (t.run_id, t.task_index, t.step_index) >= (b.run_id, b.task_index, b.step_index)
+      and (t.run_id, t.task_index, t.step_index) <= (b.run_id, b.task_index, b.step_index)
+      and t.task_status = 'started' and t.claim = b.claim
+      and (t.fed_map is null or pg_catalog.jsonb_typeof(b.output) = 'array')
+    returning b.ordinality, t.run_id, t.step_index, t.attempt, t.task_started_at, t.item is null as is_single, t.is_leaf
   )
   select array_agg(e.ordinality), array_agg(e.run_id) filter (where e.is_single), array_agg(1) filter (where e.is_single),
     array_agg(row(e.run_id, e.step_index, false)::pgflow.done_step) filter (where e.is_single and not e.is_leaf),

@@ -29,8 +29,7 @@ begin
     end;
     update pgflow.runs t set is_tracked = true
     from unnest(_untold) b(run_id)
-    cross join lateral (select r.ctid as tid from pgflow.runs r where r.run_id = b.run_id offset 0) r
-    where t.ctid = r.tid;
+    where t.run_id >= b.run_id and t.run_id <= b.run_id;   -- not `=`, as in settle_tasks
   end if;
   return query select c.* from pgflow.changed_rows(run_ids, sinces) c;
 end $$;
