@@ -80,7 +80,7 @@ export function createStarter(ports: StarterPorts): StartRun {
   const add = createBatch<Start, Started>({
     lanes: 2,
     enough: 100,
-    most: 200,
+    most: 500,
     keyOf: ({ request }) => request.runId,
     async run(starts) {
       const requests = starts.map(({ request }) => request);
