@@ -4,11 +4,10 @@ import { createBatch } from './batch.js';
 /** After it, what was asked for before is under way. */
 const turnOfTheLoop = () => new Promise((resolve) => setImmediate(resolve));
 
-/** A batch of two lanes whose statements end when the test says so. An item is its group and a number: `a1`. */
+/** A batch whose statements end when the test says so. An item is its group and a number: `a1`. */
 function createStatements({ most = 10, enough = 1 } = {}) {
   const underWay: { items: readonly string[]; end(): void }[] = [];
   const add = createBatch<string, string>({
-    lanes: 2,
     enough,
     most,
     run: (items) => new Promise((resolve) => underWay.push({ items, end: () => resolve(items) })),
@@ -126,9 +125,6 @@ describe('batch', () => {
 
   it('tries the halves of a statement that fails, so that the one to blame fails alone', async () => {
     const add = createBatch<number, number>({
-      lanes: 1,
-      enough: 1,
-      most: 10,
       run: async (items) => {
         if (items.includes(3)) throw new Error('three');
         return items;

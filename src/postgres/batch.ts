@@ -1,12 +1,13 @@
 import { PgFlowError } from '../errors.js';
 
 export interface BatchOptions<Item, Result> {
-  /** How many statements may be under way at once. */
-  readonly lanes: number;
-  /** So many items are worth a statement beside others; fewer wait until those end, or take long. */
-  readonly enough: number;
-  /** How many items one statement takes at most. */
-  readonly most: number;
+  /**
+   * So many items are worth a statement beside another; fewer wait until that ends, or takes long. Default 100: settles
+   * of chains are 1.2 times as fast as with 1, and those of DAGs 1.1 times as fast as with one lane.
+   */
+  readonly enough?: number;
+  /** How many items one statement takes at most. Default 500. */
+  readonly most?: number;
   /** Executes the items in one statement, all or none; answers in their order. */
   run(items: readonly Item[]): Promise<readonly Result[]>;
   /** Items with the same key never share a statement. */
@@ -27,20 +28,22 @@ interface Statement {
   isSlow: boolean;
 }
 
+/** Three are no faster. */
+const MOST_UNDER_WAY = 2;
 /** Milliseconds. */
 const LONG = 50;
 
 /**
- * Gathers what is asked for while statements are under way, and executes it together: the first at
- * once, the rest when those end, or beside them when it is much: few large statements cost less than many small ones. If a statement fails for what is in it, its halves are tried apart,
- * so that only the item to blame fails.
+ * Gathers what is asked for while statements are under way, and executes it together: the first at once, the rest when
+ * those end, or beside them when it is much, since half of what a statement costs is the same for one item and for
+ * twenty. If a statement fails for what is in it, its halves are tried apart, so that only the item to blame fails.
  *
  * @returns the function that adds an item; it settles with the item's own result.
  */
 export function createBatch<Item, Result>(
   options: BatchOptions<Item, Result>,
 ): (item: Item) => Promise<Result> {
-  const { lanes, enough, groupOf } = options;
+  const { enough = 100, groupOf } = options;
   const waiting: Entry<Item, Result>[] = [];
   const underWay = new Set<Statement>();
   let scheduled = false;
@@ -70,7 +73,7 @@ export function createBatch<Item, Result>(
   }
 
   function mayGo(): boolean {
-    if (waiting.length === 0 || underWay.size >= lanes) return false;
+    if (waiting.length === 0 || underWay.size === MOST_UNDER_WAY) return false;
     return waiting.length >= enough || [...underWay].every(({ isSlow }) => isSlow);
   }
 
@@ -95,7 +98,7 @@ export function createBatch<Item, Result>(
 /** The first that may go together; they wait no longer. */
 function take<Item, Result>(
   waiting: Entry<Item, Result>[],
-  { most, keyOf }: BatchOptions<Item, Result>,
+  { most = 500, keyOf }: BatchOptions<Item, Result>,
   mayGo: (item: Item) => boolean,
 ): Entry<Item, Result>[] {
   const keys = new Set<unknown>();

@@ -78,9 +78,6 @@ export type StartRun = (flow: AnyFlow | string, input: unknown, options?: StartO
 export function createStarter(ports: StarterPorts): StartRun {
   const { store } = ports;
   const add = createBatch<Start, Started>({
-    lanes: 2,
-    enough: 100,
-    most: 500,
     keyOf: ({ request }) => request.runId,
     async run(starts) {
       const requests = starts.map(({ request }) => request);
@@ -97,7 +94,8 @@ export function createStarter(ports: StarterPorts): StartRun {
     return readStarted([{ request, registered: undefined }], outcome)[0]!;
   };
 
-  return (flow, input, options = {}) => {
+  return (flow, input, given) => {
+    const options = given ?? {};
     const { tx } = options;
     const slug = slugOf(flow);
     const known = ports.registered.get(slug);

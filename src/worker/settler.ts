@@ -31,11 +31,6 @@ interface Item {
 
 /** A begin that ends within this time is told together with its end. */
 const BEGIN_DELAY = 10;
-/** For DAGs, whose settles fill a connection, two are 1.1 times as fast as one; three are no better. */
-const LANES = 2;
-/** Half of what a settle costs is the same for one task and for twenty: chains are 1.2 times as fast as with 1. */
-const ENOUGH = 100;
-const MOST = 500;
 
 /**
  * Tells the database what began and what ended, in as few statements as the load allows, and makes
@@ -52,9 +47,6 @@ export class Settler {
   constructor(ports: SettlerPorts) {
     this.#ports = ports;
     this.#add = createBatch<Item, boolean>({
-      lanes: LANES,
-      enough: ENOUGH,
-      most: MOST,
       run: (items) => this.#settle(items),
       keyOf: ({ execution }) => execution,
       groupOf: ({ execution }) => execution.task.runId,
