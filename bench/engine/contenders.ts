@@ -25,7 +25,7 @@ export const OURS: Contender = {
   store: 'postgres',
   counts: { linear: 5000, dag: 4000, bulk: 10_000, 'one-by-one': 10_000, map: 10_000, idle: IDLE },
   configuration:
-    'the built package; one process starts and works; `concurrency: 500` (idle: 10), all else by default. In bulk: `Promise.all` of `enqueue`, whose calls share statements of up to 500, since there is no call for many',
+    'the built package; one process starts and works; `concurrency: 1000` (idle: 10), all else by default. In bulk: `Promise.all` of `enqueue`, whose calls share statements of up to 500, since there is no call for many',
 };
 
 /** Their best sensible configurations, from their documentation or tried out here. */

@@ -10,7 +10,7 @@ import { benchFlows } from './flows.js';
 const WATCHED = 100;
 
 /** Of handlers that take no time, as the peers take theirs in large bites: local queues of 500, batches of 1,000. */
-const CONCURRENCY = 500;
+const CONCURRENCY = 1000;
 
 /** Says nothing to anybody. Workers are woken over PostgreSQL all the same. */
 const silent: PubSub = {
