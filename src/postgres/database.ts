@@ -12,6 +12,8 @@ export interface Queryable {
 export interface QueryOptions {
   /** The same text comes again and again, and its plan does not depend on the tables: worth a prepared statement. */
   readonly prepare?: boolean;
+  /** Statements of a lane keep to connections where their plans are made, and wait for no others. */
+  readonly lane?: 'start' | 'settle';
 }
 
 /**

@@ -2,7 +2,7 @@ import type { StepConditions, StepOptions } from '../flow/flow.js';
 import type { Change } from '../run/change.js';
 import type { RunFilter } from '../run/run-list.js';
 import { type ChangeRow, type Outcome, readOutcome } from './change-rows.js';
-import type { Database, Queryable } from './database.js';
+import type { Database, Queryable, QueryOptions } from './database.js';
 import { refuse } from './refusals.js';
 import { quoteIdentifier } from './schema.js';
 import type { Capacity } from './task-store.js';
@@ -113,7 +113,6 @@ export class Store {
   /** Root tasks are claimed at once, as far as `capacity` allows. */
   startFlows(starts: readonly StartRequest[], capacity?: Capacity): Promise<Outcome> {
     return this.#outcome(
-      this.#database,
       `select * from ${this.#name}.start_flows($1::uuid[], $2::text[], $3::jsonb[], $4::jsonb[],
          $5::float8[], $6::timestamptz[], false, $7::int[], $8, $9::int[], $10,
          $11::text[])`,
@@ -130,6 +129,7 @@ export class Store {
         capacity?.slots ?? 0,
         starts.some(({ tags }) => tags.length > 0) ? starts.map(arrayOfTags) : null,
       ],
+      'start',
     ).catch(refuse);
   }
 
@@ -157,15 +157,12 @@ export class Store {
 
   /** The change; none when there is no such run or it has ended. */
   cancelRun(runId: string, reason: string | null): Promise<Outcome> {
-    return this.#outcome(this.#database, `select * from ${this.#name}.cancel_run($1::uuid, $2, false)`, [
-      runId,
-      reason,
-    ]);
+    return this.#outcome(`select * from ${this.#name}.cancel_run($1::uuid, $2, false)`, [runId, reason]);
   }
 
   /** The new run. */
   retryRun(runId: string, newRunId: string): Promise<Outcome> {
-    return this.#outcome(this.#database, `select * from ${this.#name}.retry_run($1::uuid, $2::uuid, false)`, [
+    return this.#outcome(`select * from ${this.#name}.retry_run($1::uuid, $2::uuid, false)`, [
       runId,
       newRunId,
     ]).catch(refuse);
@@ -217,7 +214,6 @@ export class Store {
     before: { readonly startedAt: string; readonly runId: string } | null,
   ): Promise<Change[]> {
     const { changes } = await this.#outcome(
-      this.#database,
       `with page as materialized (
          select p.run_id from ${this.#name}.list_runs(array[$1::text], array[$2::text], array[$3::text], array[$4::int],
            array[$5::timestamptz], array[$6::uuid]) p
@@ -250,16 +246,15 @@ export class Store {
   }
 
   async #changesSince(fn: string, cursors: readonly ChangeCursor[]): Promise<Change[]> {
-    const { changes } = await this.#outcome(
-      this.#database,
-      `select * from ${this.#name}.${fn}($1::uuid[], $2::int[])`,
-      [cursors.map((cursor) => cursor.runId), cursors.map((cursor) => cursor.since)],
-    );
+    const { changes } = await this.#outcome(`select * from ${this.#name}.${fn}($1::uuid[], $2::int[])`, [
+      cursors.map((cursor) => cursor.runId),
+      cursors.map((cursor) => cursor.since),
+    ]);
     return changes;
   }
 
-  async #outcome(on: Queryable, sql: string, params: readonly unknown[]): Promise<Outcome> {
-    return readOutcome(await on.query<ChangeRow>(sql, params, { prepare: true }));
+  async #outcome(sql: string, params: readonly unknown[], lane?: QueryOptions['lane']): Promise<Outcome> {
+    return readOutcome(await this.#database.query<ChangeRow>(sql, params, { prepare: true, lane }));
   }
 }
 

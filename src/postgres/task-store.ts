@@ -13,7 +13,7 @@ import {
   type StepKey,
   type TaskKey,
 } from './change-rows.js';
-import type { Database, Queryable } from './database.js';
+import type { Database, Queryable, QueryOptions } from './database.js';
 import { pause } from './pause.js';
 import { quoteIdentifier, RELEASE } from './schema.js';
 
@@ -135,6 +135,7 @@ export class TaskStore {
         capacity?.slots ?? 0,
         this.#tellsUntracked(),
       ],
+      'settle',
     );
   }
 
@@ -242,8 +243,13 @@ export class TaskStore {
     return this.#outcome(this.#database, `select * from ${this.#name}.rescue_tasks(false)`, []);
   }
 
-  async #outcome(on: Queryable, sql: string, params: readonly unknown[]): Promise<Outcome> {
-    return readOutcome(await on.query<ChangeRow>(sql, params, { prepare: true }));
+  async #outcome(
+    on: Queryable,
+    sql: string,
+    params: readonly unknown[],
+    lane?: QueryOptions['lane'],
+  ): Promise<Outcome> {
+    return readOutcome(await on.query<ChangeRow>(sql, params, { prepare: true, lane }));
   }
 }
 

@@ -20,31 +20,35 @@ const CONNECT_TIMEOUT = 10_000;
 const ANSWER_TIMEOUT = 30_000;
 /** How long closing waits for statements under way. */
 const CLOSE_TIMEOUT = 5;
-/** Two settle, two start, one claims, one tells, one beats: more would not make the engine faster. */
-const ENGINE_CONNECTIONS = 7;
+/** Of each lane; and of all else, which claims, tells, beats, reads and notifies. */
+const CONNECTIONS = { start: 2, settle: 2, other: 5 };
 
 /**
  * A server reached through `pg`. The engine has a few connections of its own, so that handlers which hold all
- * of the pool cannot keep it from claiming, settling and its heartbeat. Handlers' `commit` takes connections of the
+ * of the pool cannot keep it from claiming, settling and its heartbeat; starts and settles have theirs, since each
+ * connection makes their plans once more. Handlers' `commit` takes connections of the
  * given pool, else of a second one. What was given is never ended.
  */
 export function openPostgres(given: string | pg.Pool): Database {
   const config = configOf(given);
   const location = typeof given === 'string' ? redactUrl(given) : (given.options.host ?? 'the given pool');
-  const engine = openPool({ ...config, max: ENGINE_CONNECTIONS, application_name: 'pgflow-live' });
+  const openEngine = (max: number) => openPool({ ...config, max, application_name: 'pgflow-live' });
+  const lanes = { start: openEngine(CONNECTIONS.start), settle: openEngine(CONNECTIONS.settle) };
+  const engine = openEngine(CONNECTIONS.other);
   const prepared = new PreparedStatements();
   let handlers: pg.Pool | undefined = typeof given === 'string' ? undefined : given;
 
   return {
     kind: 'postgres',
     location,
-    async query<Row>(sql: string, params?: readonly unknown[], { prepare }: QueryOptions = {}) {
+    async query<Row>(sql: string, params?: readonly unknown[], { prepare, lane }: QueryOptions = {}) {
+      const pool = lane ? lanes[lane] : engine;
       const name = prepare ? prepared.nameOf(sql) : undefined;
       try {
-        return await run<Row>(engine, sql, params, location, { name, timeout: ANSWER_TIMEOUT });
+        return await run<Row>(pool, sql, params, location, { name, timeout: ANSWER_TIMEOUT });
       } catch (error) {
         if (name === undefined || !prepared.heed(error)) throw error;
-        return run<Row>(engine, sql, params, location, { timeout: ANSWER_TIMEOUT });
+        return run<Row>(pool, sql, params, location, { timeout: ANSWER_TIMEOUT });
       }
     },
     transaction: (fn) =>
@@ -64,7 +68,8 @@ export function openPostgres(given: string | pg.Pool): Database {
     },
     listen: (channel, onPayload, onLost) => listen(config, channel, onPayload, onLost, location),
     async close() {
-      const own = [engine, ...(handlers && handlers !== given ? [handlers] : [])];
+      const own = [engine, lanes.start, lanes.settle];
+      if (handlers && handlers !== given) own.push(handlers);
       await Promise.all(own.map(endPool));
     },
   };
