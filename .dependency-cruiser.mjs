@@ -38,7 +38,7 @@ export default {
     },
     ...Object.entries(MAY_IMPORT).map(([folder, allowed]) => ({
       name: `${folder}-imports-one-way`,
-      comment: `src/${folder} may import ${allowed.join(', ') || 'nothing else of src'}. Only the composition root (src/index.ts, runtime.ts, announcer.ts, pgflow.ts) sees all.`,
+      comment: `src/${folder} may import ${allowed.join(', ') || 'nothing else of src'}. Only the composition root (src/index.ts, runtime.ts, announcer.ts, audience.ts, pgflow.ts) sees all.`,
       severity: 'error',
       from: { path: inFolders([folder]), pathNot: TESTS },
       to: { path: '^src/', pathNot: inFolders([folder, ...allowed]) },
@@ -47,7 +47,7 @@ export default {
       name: 'index-leads',
       comment: 'The composition root does not need the command line or the testing kit.',
       severity: 'error',
-      from: { path: '^src/(announcer|index|runtime|pgflow)[.]ts$' },
+      from: { path: '^src/(announcer|audience|index|runtime|pgflow)[.]ts$' },
       to: { path: '^src/(cli|testing|dashboard/app)/' },
     },
     {
@@ -56,7 +56,11 @@ export default {
       severity: 'error',
       from: {
         path: '^src/',
-        pathNot: [inFolders(Object.keys(MAY_IMPORT)), '^src/(announcer|index|runtime|pgflow)[.]ts$', TESTS],
+        pathNot: [
+          inFolders(Object.keys(MAY_IMPORT)),
+          '^src/(announcer|audience|index|runtime|pgflow)[.]ts$',
+          TESTS,
+        ],
       },
       to: {},
     },

@@ -1,3 +1,4 @@
+import type { LocalAudience } from './audience.js';
 import type { RunLists } from './live/run-lists.js';
 import type { Tracker } from './live/tracker.js';
 import type { PgFlow } from './pgflow.js';
@@ -14,6 +15,7 @@ export interface AnnouncerPorts {
   readonly pgflow: PgFlow;
   readonly store: Pick<Store, 'readSeqs'>;
   readonly tracker: Tracker;
+  readonly audience: Pick<LocalAudience, 'alter' | 'isHeardElsewhere'>;
   readonly lists: RunLists;
   readonly telemetry: Telemetry;
   readonly notifications: PubSub;
@@ -33,12 +35,13 @@ export class Announcer {
 
   /** Runs changed: `changes` are those that anybody may want to hear of. */
   changed(changes: readonly Change[], endings?: readonly TaskEnding[]): void {
-    const { pgflow, tracker, lists, telemetry } = this.#ports;
+    const { pgflow, tracker, audience, lists, telemetry } = this.#ports;
     lists.tell();
     for (const change of changes) {
       const { runId, seq } = change;
+      audience.alter(runId);
       tracker.apply(change);
-      telemetry.moved({ pgflow, runId, seq, change });
+      telemetry.moved({ pgflow, runId, seq, change, elsewhere: audience.isHeardElsewhere(change) });
       const { status } = change.run;
       if (status === 'failed' || status === 'cancelled') this.#abandon(runId, status);
     }
@@ -47,11 +50,12 @@ export class Announcer {
 
   /** They were pruned; or deleted with their flow, `abandoned` by handlers that may still be at work. */
   gone(runIds: readonly string[], { abandoned = false } = {}): void {
-    const { pgflow, tracker, lists, telemetry } = this.#ports;
+    const { pgflow, tracker, audience, lists, telemetry } = this.#ports;
     lists.tell();
     for (const runId of runIds) {
+      audience.alter(runId);
       tracker.hint(runId, GONE);
-      telemetry.moved({ pgflow, runId, seq: 'gone', change: null });
+      telemetry.moved({ pgflow, runId, seq: 'gone', change: null, elsewhere: true });
       if (abandoned) this.#abandon(runId, 'cancelled');
     }
   }
@@ -69,7 +73,7 @@ export class Announcer {
     try {
       for (const [runId, seq] of await store.readSeqs(runIds)) {
         tracker.hint(runId, seq);
-        telemetry.moved({ pgflow, runId, seq, change: null });
+        telemetry.moved({ pgflow, runId, seq, change: null, elsewhere: true });
       }
       lists.tell();
     } catch (error) {

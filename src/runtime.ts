@@ -1,9 +1,9 @@
 import { Announcer } from './announcer.js';
+import { LocalAudience } from './audience.js';
 import { PgFlowError } from './errors.js';
 import type { LiveRun } from './live/live-run.js';
 import type { LiveRuns } from './live/live-runs.js';
 import { RunLists } from './live/run-lists.js';
-import type { RunCursor } from './live/source.js';
 import { createTracker, type Tracker } from './live/tracker.js';
 import type { Metrics, PgFlow, PgFlowOptions } from './pgflow.js';
 import type { Database } from './postgres/database.js';
@@ -23,7 +23,7 @@ import { newRunId } from './postgres/new-run-id.js';
 import { createStarter, type Registered, type Started, type StartRun } from './postgres/starter.js';
 import type { Store } from './postgres/store.js';
 import { TaskStore } from './postgres/task-store.js';
-import { attachPubSub } from './pubsub/attach-pubsub.js';
+import { attachBus } from './pubsub/attach-pubsub.js';
 import { Buses } from './pubsub/buses.js';
 import { type Topics, topicsOf } from './pubsub/pubsub.js';
 import { applyChange } from './run/apply-change.js';
@@ -44,6 +44,7 @@ export class Runtime implements PgFlow {
   readonly #store: Store;
   readonly #topics: Topics;
   readonly #buses: Buses;
+  readonly #audience: LocalAudience;
   readonly #tracker: Tracker;
   readonly #lists: RunLists;
   readonly #telemetry: Telemetry;
@@ -78,17 +79,29 @@ export class Runtime implements PgFlow {
     });
     const { pubsub } = this.#buses;
     this.#telemetry = new Telemetry(schema);
-    this.#detachPubSub = attachPubSub(this, pubsub);
-    const source = {
-      readChanges: (cursors: readonly RunCursor[]) => store.trackChanges(cursors),
-      readSeqs: (runIds: readonly string[]) => store.readSeqs(runIds),
-    };
-    this.#tracker = createTracker({ source, pubsub, topics: this.#topics });
+    const { isOwn } = this.#buses;
+    this.#detachPubSub = attachBus(this, pubsub, ({ elsewhere }) => elsewhere || !isOwn);
+    this.#audience = new LocalAudience({
+      isTracked: (runId) => this.#tracker.isTracking(runId),
+      doubt: (runId) => this.#tracker.doubt(runId),
+      hearsUntracked: () => this.#telemetry.hearsChanges,
+    });
+    const { trackerId } = this.#audience;
+    this.#tracker = createTracker({
+      source: {
+        readChanges: (cursors) => store.trackChanges(cursors, trackerId),
+        readSeqs: (runIds) => store.readSeqs(runIds),
+      },
+      pubsub,
+      topics: this.#topics,
+      readBegun: (runId) => this.#audience.readBegun(runId),
+    });
     this.#lists = new RunLists({ source: listSource(store), pubsub, topic: this.#topics.list });
     this.#announcer = new Announcer({
       pgflow: this,
       store,
       tracker: this.#tracker,
+      audience: this.#audience,
       lists: this.#lists,
       telemetry: this.#telemetry,
       notifications: this.#buses.notifications,
@@ -103,6 +116,8 @@ export class Runtime implements PgFlow {
       registered,
       claimWith: (wanted, statement) => this.#worker?.claimWith(wanted, statement) ?? statement(),
       onReady: () => this.#announcer.ready({ here: true }),
+      trackerId,
+      onBegun: (runs) => this.#audience.begin(runs),
     });
     this.#maintenance = new Maintenance(database, schema);
     this.#healthCheck = new HealthCheck(database, schema);
@@ -252,7 +267,7 @@ export class Runtime implements PgFlow {
 
   #createWorker(handlers: ReadonlyMap<number, Handler>, options: WorkerOptions | undefined): Worker {
     const ports: WorkerPorts = {
-      store: new TaskStore(this.#database, this.#schema, () => this.#telemetry.hearsChanges),
+      store: new TaskStore(this.#database, this.#schema, this.#audience),
       handlers,
       onChanges: (changes, endings) => this.#announcer.changed(changes, endings),
       onReady: () => this.#announcer.ready({ here: false }),

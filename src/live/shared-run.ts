@@ -1,9 +1,10 @@
 import type { PgFlowError } from '../errors.js';
 import { type Applied, applyChange } from '../run/apply-change.js';
-import type { Change, RunOrigin, RunValues, StepChange, TaskFact } from '../run/change.js';
+import type { Change, StepChange, TaskFact } from '../run/change.js';
 import type { RunEvent } from '../run/event.js';
 import { eventsBetween } from '../run/events-between.js';
 import { isTerminalRun, type Run } from '../run/run.js';
+import { originOf, valuesOf } from '../run/values-of.js';
 import { hasMember, listMembers, type Members, withMember, withoutMember } from './members.js';
 
 /** One who watches a shared run. None of these may throw. */
@@ -188,14 +189,4 @@ export class SharedRun {
   #enter(mode: 'open' | 'settled' | 'ended'): void {
     if (this.#mode !== 'ended') this.#mode = mode;
   }
-}
-
-function originOf(run: Run): RunOrigin {
-  const { flowSlug, version, input, startedAt, retryOf } = run;
-  return { flowSlug, version, input, startedAt, retryOf };
-}
-
-function valuesOf(run: Run, cancelReason: string | null): RunValues {
-  const { status, output, error, remainingSteps, completedAt, failedAt, cancelledAt } = run;
-  return { status, output, error, remainingSteps, completedAt, failedAt, cancelledAt, cancelReason };
 }

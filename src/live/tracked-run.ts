@@ -15,6 +15,8 @@ import { verifyRun } from './verify-run.js';
 /** What a tracked run needs of its tracker. */
 export interface TrackedRunPorts {
   readonly reader: RunReader;
+  /** The whole of a run that this process has just started, if it knows that nothing has happened to it. */
+  readBegun(runId: string): Change | null;
   /** Milliseconds that the run is kept after its last handle was closed. */
   readonly lingerMs: number;
   /** Subscribes to the topic of the run. */
@@ -87,7 +89,7 @@ export class TrackedRun {
     );
     this.loaded = new Promise((resolve, reject) => {
       this.#failLoading = reject;
-      this.#load().then(resolve, (error) => this.end(error));
+      this.#load(ports.readBegun(runId)).then(resolve, (error) => this.end(error));
     });
     this.loaded.catch(() => {});
   }
@@ -175,12 +177,10 @@ export class TrackedRun {
     });
   }
 
-  async #load(): Promise<SharedRun> {
+  async #load(begun: Change | null): Promise<SharedRun> {
     await this.#topic?.openWithin(SUBSCRIBE_MS);
     this.#hasRead = true;
-    this.#known = 0;
-    this.#doubtful = false;
-    const snapshot = await this.#ports.reader.read({ runId: this.runId, since: 0 });
+    const snapshot = begun ?? (await this.#readFirst());
     const shared = snapshot === null ? null : SharedRun.from(snapshot);
     if (snapshot === null) throw runNotFound(this.runId);
     if (shared === null) throw runUnreadable(this.runId);
@@ -191,6 +191,12 @@ export class TrackedRun {
     this.#applyBuffered(shared);
     this.#next(REORDER_MS);
     return shared;
+  }
+
+  #readFirst(): Promise<Change | null> {
+    this.#known = 0;
+    this.#doubtful = false;
+    return this.#ports.reader.read({ runId: this.runId, since: 0 });
   }
 
   #onSubscribed(): void {

@@ -21,6 +21,8 @@ export interface TrackerOptions {
   readonly pubsub: RunBus;
   /** The topic of a run's changes and hints. */
   readonly topics: { run(runId: string): string };
+  /** The whole of a run that this process has just started, if it knows that nothing has happened to it. */
+  readonly readBegun?: (runId: string) => Change | null;
   /** Seconds between two looks at the seqs of all unfinished runs. Default 5. */
   readonly watchdogInterval?: number;
   /** Milliseconds that a run is kept after its last handle was closed, as a page that mounts again asks for it at once. Default 1000. */
@@ -59,6 +61,10 @@ export interface Tracker {
   apply(change: Change): void;
   /** Word that the run has come that far. */
   hint(runId: string, seq: number): void;
+  /** Whether the run is tracked and may still change. */
+  isTracking(runId: string): boolean;
+  /** Something may have been committed to the run unheard. */
+  doubt(runId: string): void;
   stats(): TrackerStats;
   /** Ends all live runs: their waits reject with `CLOSED`, their iterators end. Idempotent. */
   close(): void;
@@ -115,6 +121,14 @@ class RunTracker implements Tracker {
     this.#runs.get(runId)?.hear(seq);
   }
 
+  isTracking(runId: string): boolean {
+    return this.#runs.get(runId)?.isUnfinished ?? false;
+  }
+
+  doubt(runId: string): void {
+    this.#runs.get(runId)?.doubt();
+  }
+
   stats(): TrackerStats {
     return {
       runs: this.#runs.size,
@@ -135,9 +149,10 @@ class RunTracker implements Tracker {
     return run;
   }
 
-  #portsFor({ pubsub, topics, lingerMs = 1000 }: TrackerOptions): TrackedRunPorts {
+  #portsFor({ pubsub, topics, readBegun = () => null, lingerMs = 1000 }: TrackerOptions): TrackedRunPorts {
     return {
       reader: this.#reader,
+      readBegun,
       lingerMs,
       subscribe: (id, fn) => pubsub.subscribe(topics.run(id), fn),
       isConnected: () => this.#isConnected,

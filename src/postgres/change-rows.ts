@@ -42,6 +42,7 @@ export interface ChangeRow {
   readonly root_run_id: string;
   readonly item: unknown;
   readonly deps: Record<string, unknown> | null;
+  readonly tracked_by: number | null;
 }
 
 /** A step of a run. */
@@ -138,6 +139,7 @@ function readChange({ row, startedAt, steps }: Draft): Change {
     runId: row.run_id,
     flowSlug: sameText(row.flow_slug),
     startedAt,
+    trackedBy: row.tracked_by,
     since: row.since,
     seq: row.seq,
     origin: row.since === 0 ? readOrigin(row, startedAt) : null,

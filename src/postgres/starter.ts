@@ -61,6 +61,10 @@ export interface StarterPorts {
   claimWith(wanted: number, statement: (capacity?: Capacity) => Promise<Outcome>): Promise<Outcome>;
   /** Tasks are queued. */
   onReady(): void;
+  /** Of the tracker of this process. */
+  readonly trackerId: number;
+  /** These runs are told to it, and all their tasks are this process' own. */
+  onBegun(runs: readonly Run[]): void;
 }
 
 interface Start {
@@ -80,12 +84,22 @@ export function createStarter(ports: StarterPorts): StartRun {
   const add = createBatch<Start, Started>({
     keyOf: ({ request }) => request.runId,
     async run(starts) {
-      const requests = starts.map(({ request }) => request);
-      const outcome = await ports.claimWith(countRoots(starts), (capacity) =>
-        store.startFlows(requests, capacity),
-      );
+      const roots = countRoots(starts);
+      let started: Started[] = [];
+      const outcome = await ports.claimWith(roots, async (capacity) => {
+        const areOurs = (capacity?.slots ?? 0) >= roots && starts.every(isAtOnce);
+        const outcome = await store.startFlows(
+          starts.map(({ request }) => request),
+          capacity,
+          areOurs ? ports.trackerId : null,
+        );
+        started = readStarted(starts, outcome);
+        // Before the claimed tasks begin.
+        if (areOurs && outcome.claims.length === roots) ports.onBegun(started.map(({ run }) => run));
+        return outcome;
+      });
       if (outcome.ready) ports.onReady();
-      return readStarted(starts, outcome);
+      return started;
     },
   });
 
@@ -117,6 +131,11 @@ function countRoots(starts: readonly Start[]): number {
     (sum, { registered }) => sum + countTasks(registered?.flow.steps.filter(isRoot) ?? []),
     0,
   );
+}
+
+/** Whether its first tasks are due, and as many as the flow that this process knows has. */
+function isAtOnce({ request, registered }: Start): boolean {
+  return registered !== undefined && request.delay === null && request.runAt === null;
 }
 
 function slugOf(flow: AnyFlow | string): string {

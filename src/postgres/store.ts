@@ -110,12 +110,16 @@ export class Store {
     return { version: rows[0]!.version, handlerIds: rows.map((row) => row.handler_id) };
   }
 
-  /** Root tasks are claimed at once, as far as `capacity` allows. */
-  startFlows(starts: readonly StartRequest[], capacity?: Capacity): Promise<Outcome> {
+  /** Root tasks are claimed at once, as far as `capacity` allows; all of them, if there is a `tracker`, to whom the runs are told. */
+  startFlows(
+    starts: readonly StartRequest[],
+    capacity: Capacity | undefined,
+    tracker: number | null,
+  ): Promise<Outcome> {
     return this.#outcome(
       `select * from ${this.#name}.start_flows($1::uuid[], $2::text[], $3::jsonb[], $4::jsonb[],
          $5::float8[], $6::timestamptz[], false, $7::int[], $8, $9::int[], $10,
-         $11::text[])`,
+         $11::text[], $12)`,
       [
         starts.map((start) => start.runId),
         starts.map((start) => start.flowSlug),
@@ -128,6 +132,7 @@ export class Store {
         capacity?.handlerIds ?? [],
         capacity?.slots ?? 0,
         starts.some(({ tags }) => tags.length > 0) ? starts.map(arrayOfTags) : null,
+        tracker,
       ],
       'start',
     ).catch(refuse);
@@ -180,13 +185,15 @@ export class Store {
     );
   }
 
-  readChanges(cursors: readonly ChangeCursor[]): Promise<Change[]> {
-    return this.#changesSince('read_changes', cursors);
+  async readChanges(cursors: readonly ChangeCursor[]): Promise<Change[]> {
+    const sql = `select * from ${this.#name}.read_changes($1::uuid[], $2::int[])`;
+    return (await this.#outcome(sql, valuesOf(cursors))).changes;
   }
 
-  /** The same; and from then on what becomes of these runs is told: nothing in between is missed. */
-  trackChanges(cursors: readonly ChangeCursor[]): Promise<Change[]> {
-    return this.#changesSince('track_changes', cursors);
+  /** The same; and from then on what becomes of these runs is told to the tracker: nothing in between is missed. */
+  async trackChanges(cursors: readonly ChangeCursor[], tracker: number): Promise<Change[]> {
+    const sql = `select * from ${this.#name}.track_changes($1::uuid[], $2::int[], $3)`;
+    return (await this.#outcome(sql, [...valuesOf(cursors), tracker])).changes;
   }
 
   async readSeqs(runIds: readonly string[]): Promise<Map<string, number>> {
@@ -245,17 +252,13 @@ export class Store {
     return pages;
   }
 
-  async #changesSince(fn: string, cursors: readonly ChangeCursor[]): Promise<Change[]> {
-    const { changes } = await this.#outcome(`select * from ${this.#name}.${fn}($1::uuid[], $2::int[])`, [
-      cursors.map((cursor) => cursor.runId),
-      cursors.map((cursor) => cursor.since),
-    ]);
-    return changes;
-  }
-
   async #outcome(sql: string, params: readonly unknown[], lane?: QueryOptions['lane']): Promise<Outcome> {
     return readOutcome(await this.#database.query<ChangeRow>(sql, params, { prepare: true, lane }));
   }
+}
+
+function valuesOf(cursors: readonly ChangeCursor[]): unknown[] {
+  return [cursors.map((cursor) => cursor.runId), cursors.map((cursor) => cursor.since)];
 }
 
 /** As PostgreSQL writes an array; null for none. */

@@ -65,6 +65,19 @@ export interface TaskTell extends TaskKey {
   }[];
 }
 
+/** Who hears in this process of what it writes. */
+export interface Audience {
+  /** Which tracker is this process' own, among those of all. */
+  readonly trackerId: number;
+  /** Whether changes of runs that nobody tracks are wanted, too. */
+  readonly hearsUntracked: boolean;
+  /**
+   * Executes a statement that may change the runs of these tasks, with those that are tracked here. Whoever tracks one
+   * of the others before it has ended reads that again: the statement may not have told of it.
+   */
+  during<T>(tasks: readonly TaskKey[], statement: (watched: readonly string[]) => Promise<T>): Promise<T>;
+}
+
 /** How often an unanswered question is asked again: about 20 s in all. */
 const PATIENCE = 10;
 
@@ -80,13 +93,12 @@ const keysOf = (tasks: readonly TaskKey[]) => [
 export class TaskStore {
   readonly #database: Database;
   readonly #name: string;
-  readonly #tellsUntracked: () => boolean;
+  readonly #audience: Audience;
 
-  /** `tellsUntracked`: whether changes of runs that nobody tracks are asked for, too. */
-  constructor(database: Database, schema: string, tellsUntracked: () => boolean) {
+  constructor(database: Database, schema: string, audience: Audience) {
     this.#database = database;
     this.#name = quoteIdentifier(schema);
-    this.#tellsUntracked = tellsUntracked;
+    this.#audience = audience;
   }
 
   /** `known`: the steps of which the caller has the input and the outputs that they depend on. */
@@ -115,15 +127,20 @@ export class TaskStore {
   }
 
   /** What becomes ready is claimed at once, as far as `capacity` allows. */
-  settleTasks(
+  settleTasks(ends: readonly TaskEnd[], capacity?: Capacity): Promise<Outcome> {
+    return this.#audience.during(ends, (watched) => this.#settle(this.#database, ends, watched, capacity));
+  }
+
+  #settle(
+    on: Queryable,
     ends: readonly TaskEnd[],
+    watched: readonly string[],
     capacity?: Capacity,
-    on: Queryable = this.#database,
   ): Promise<Outcome> {
     return this.#outcome(
       on,
       `select * from ${this.#name}.settle_tasks(${KEYS}, $5::text[], $6::jsonb[], $7::text[], $8::float8[], false,
-         $9, $10::int[], $11, $12)`,
+         $9, $10::int[], $11, $12, $13, $14::uuid[])`,
       [
         ...keysOf(ends),
         ends.map((end) => end.outcome),
@@ -133,7 +150,9 @@ export class TaskStore {
         capacity?.workerId ?? null,
         capacity?.handlerIds ?? [],
         capacity?.slots ?? 0,
-        this.#tellsUntracked(),
+        this.#audience.hearsUntracked,
+        this.#audience.trackerId,
+        watched,
       ],
       'settle',
     );
@@ -143,16 +162,24 @@ export class TaskStore {
    * Runs `fn` in a transaction and completes the task with what it returns, all or nothing. `outcome` is null
    * when the connection was lost at COMMIT and the row says that it was applied.
    */
-  async commitTask(
+  commitTask(
     task: TaskKey,
     fn: (tx: TransactionClient) => unknown,
+  ): Promise<{ outcome: Outcome | null; output: string }> {
+    return this.#audience.during([task], (watched) => this.#commitTask(task, fn, watched));
+  }
+
+  async #commitTask(
+    task: TaskKey,
+    fn: (tx: TransactionClient) => unknown,
+    watched: readonly string[],
   ): Promise<{ outcome: Outcome | null; output: string }> {
     let output: string | undefined;
     try {
       return await this.#database.userTransaction(async (client, engine) => {
         const json = toStorableJson(await fn(client), 'output');
         const end: TaskEnd = { ...task, outcome: 'completed', output: json, error: null, retryDelay: null };
-        const outcome = await this.settleTasks([end], undefined, engine);
+        const outcome = await this.#settle(engine, [end], watched);
         if (!outcome.accepted.has(0)) throw notCommitted(outcome);
         output = json;
         return { outcome, output };
@@ -184,11 +211,15 @@ export class TaskStore {
 
   /** `accepted`: of which tasks it counted. */
   tellTasks(tells: readonly TaskTell[]): Promise<Outcome> {
+    return this.#audience.during(tells, (watched) => this.#tell(tells, watched));
+  }
+
+  #tell(tells: readonly TaskTell[], watched: readonly string[]): Promise<Outcome> {
     const logs = tells.flatMap((tell, place) => tell.logs.map((log) => ({ ...log, task: place + 1 })));
     return this.#outcome(
       this.#database,
       `select * from ${this.#name}.tell_tasks(${KEYS}, $5::float8[], $6::text[], $7::int[], $8::int[], $9::int[],
-         $10::text[], $11::jsonb[], false, $12)`,
+         $10::text[], $11::jsonb[], false, $12, $13, $14::uuid[])`,
       [
         ...keysOf(tells),
         tells.map((tell) => tell.progress?.fraction ?? null),
@@ -198,7 +229,9 @@ export class TaskStore {
         logs.map((log) => log.age),
         logs.map((log) => log.message),
         logs.map((log) => log.fields),
-        this.#tellsUntracked(),
+        this.#audience.hearsUntracked,
+        this.#audience.trackerId,
+        watched,
       ],
     );
   }

@@ -15,10 +15,19 @@ import { type PubSub, type Topics, topicsOf } from './pubsub.js';
  * const detach = attachPubSub(pgflow, redisPubSub(process.env.OTHER_REDIS_URL));
  */
 export function attachPubSub(pgflow: object, pubsub: PubSub): () => void {
+  return attachBus(pgflow, pubsub, () => true);
+}
+
+/** The same, with what is wanted of it. */
+export function attachBus(
+  pgflow: object,
+  pubsub: PubSub,
+  isWanted: (moved: RunMoved) => boolean,
+): () => void {
   let topics: Topics | undefined;
   return attachTelemetry({
     'pgflow:change': (moved) => {
-      if (moved.pgflow !== pgflow) return;
+      if (moved.pgflow !== pgflow || !isWanted(moved)) return;
       topics ??= topicsOf(moved.schema);
       publish(pubsub, topics, moved).catch(() => {});
     },

@@ -42,15 +42,15 @@ function isPostgresPubSub(bus: PubSub | PostgresPubSub): bus is PostgresPubSub {
 export class Buses {
   readonly notifications: PubSub;
   readonly pubsub: PubSub;
-  /** A bus that was given is left open: others may go on with it. */
-  readonly #isOwn: boolean;
+  /** A bus that was given is left open: others may go on with it, and read it who are no trackers. */
+  readonly isOwn: boolean;
   readonly #deaf = new Set<PubSub>();
   readonly #stops: (() => void)[] = [];
 
   constructor({ given, channel, isShared }: BusOptions) {
     const isPostgres = given !== undefined && isPostgresPubSub(given);
     this.notifications = (isPostgres ? given : postgresPubSub()).open(channel);
-    this.#isOwn = given === undefined || isPostgres;
+    this.isOwn = given === undefined || isPostgres;
     if (isPostgres || (given === undefined && isShared)) this.pubsub = this.notifications;
     else this.pubsub = mergePubSub(given ?? memoryPubSub(), this.notifications);
     for (const bus of new Set([this.notifications, this.pubsub])) this.#watch(bus);
@@ -63,7 +63,7 @@ export class Buses {
 
   async close(): Promise<void> {
     for (const stop of this.#stops) stop();
-    if (this.#isOwn) await this.pubsub.close();
+    if (this.isOwn) await this.pubsub.close();
     await this.notifications.close();
   }
 

@@ -1,6 +1,8 @@
 import { type AnyFlow, parentsOf, type StepDefinition } from '../flow/flow.js';
+import type { Change } from './change.js';
 import { freezeDeep } from './freeze.js';
 import { createRun, type Run, type StepState } from './run.js';
+import { originOf, valuesOf } from './values-of.js';
 
 /**
  * A run as it is right after its start, when none of its steps has ended at once: what a snapshot
@@ -32,6 +34,20 @@ export function begunRun(
     retryOf: null,
     stepStates: flow.steps.map((step) => begunStep(step, input, startedAt)),
   });
+}
+
+/** Such a run as the change that began it. */
+export function begunChange(run: Run): Change {
+  const { runId, seq } = run;
+  return {
+    runId,
+    since: 0,
+    seq,
+    origin: originOf(run),
+    run: valuesOf(run, null),
+    steps: run.stepStates.map((state, index) => ({ index, seq, state })),
+    tasks: [],
+  };
 }
 
 function begunStep(step: StepDefinition, input: unknown, createdAt: Date): StepState {

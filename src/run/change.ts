@@ -60,6 +60,8 @@ export interface Change {
   /** The run's flow and begin, where the change was committed or read: they do not travel. */
   readonly flowSlug?: string;
   readonly startedAt?: Date;
+  /** Whom the row says it is told to, where it was committed or read: a tracker, 0 for several, null for none. */
+  readonly trackedBy?: number | null;
   readonly since: number;
   readonly seq: number;
   /** Present exactly when `since` is 0. */

@@ -128,6 +128,8 @@ export interface RunMoved extends PgFlowEvent {
   readonly seq: number | 'gone';
   /** What was committed; null when only the seq is known, and it must be read. */
   readonly change: Change | null;
+  /** Whether other processes may want to hear of it; those who track the run here have heard. */
+  readonly elsewhere: boolean;
 }
 
 /** The events, by the name of their channel. */

@@ -79,15 +79,15 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'src/postgres/task-store.ts',
-        find: 'const outcome = await this.settleTasks([end], undefined, engine);',
+        find: 'const outcome = await this.#settle(engine, [end], watched);',
         replace:
-          'const outcome = await this.settleTasks([end], undefined, engine);\n(this as any).tell(outcome.changes);',
+          'const outcome = await this.#settle(engine, [end], watched);\n(this as any).tell(outcome.changes);',
       },
       {
         file: 'src/runtime.ts',
-        find: 'store: new TaskStore(this.#database, this.#schema, () => this.#telemetry.hearsChanges),',
+        find: 'store: new TaskStore(this.#database, this.#schema, this.#audience),',
         replace:
-          'store: Object.assign(new TaskStore(this.#database, this.#schema, () => true), { tell: (changes: any) => this.#announcer.changed(changes) }),',
+          'store: Object.assign(new TaskStore(this.#database, this.#schema, this.#audience), { tell: (changes: any) => this.#announcer.changed(changes) }),',
       },
     ],
     proof: { storm: ['connection lost before COMMIT'] },

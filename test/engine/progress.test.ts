@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { defineFlow } from '../../src/flow/define-flow.js';
 import { defineJob } from '../../src/flow/define-job.js';
 import type { Database } from '../../src/postgres/database.js';
-import { TaskStore, type TaskTell } from '../../src/postgres/task-store.js';
+import { type Audience, TaskStore, type TaskTell } from '../../src/postgres/task-store.js';
 import { memoryPubSub } from '../../src/pubsub/memory.js';
 import { type DatabaseKind, describeEachDatabase } from '../harness/databases.js';
 import { rejection } from './rejection.js';
@@ -28,7 +28,12 @@ async function tell({ db, tasks }: World, runId: string, more: Partial<TaskTell>
   const database = {
     query: (sql: string, params?: unknown[]) => db.query(sql, params),
   } as unknown as Database;
-  const outcome = await new TaskStore(database, 'pgflow', () => true).tellTasks([
+  const audience: Audience = {
+    trackerId: 1,
+    hearsUntracked: true,
+    during: (_, statement) => statement([]),
+  };
+  const outcome = await new TaskStore(database, 'pgflow', audience).tellTasks([
     {
       runId,
       stepIndex: task.step_index,

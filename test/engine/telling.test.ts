@@ -24,7 +24,7 @@ async function waitsFor(client: pg.Client): Promise<void> {
 }
 
 const trackedRuns = async ({ db }: World) =>
-  (await db.query('select run_id from pgflow.runs where is_tracked')).map(({ run_id }) => run_id);
+  (await db.query('select run_id from pgflow.runs where tracked_by is not null')).map(({ run_id }) => run_id);
 
 describe('what is told on postgres', () => {
   test('the changes of a run that somebody tracks, in any process; of others, that lists moved', async () => {

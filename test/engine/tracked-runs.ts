@@ -38,7 +38,7 @@ export async function trackThrough(bus: PubSub, url: string, runIds: readonly st
     source: {
       readChanges(cursors) {
         reads.push(...cursors.map(({ runId }) => runId));
-        return store.readChanges(cursors);
+        return store.trackChanges(cursors, 1);
       },
       readSeqs: (ids) => store.readSeqs(ids),
     },

@@ -83,7 +83,7 @@ const OF_STATE = [
 ];
 const namesOf = (columns: readonly string[]) => `array['${columns.join("', '")}']`;
 const ARGUMENTS =
-  'uuid[], int[], int[], int[], text[], jsonb[], text[], float8[], boolean, int, int[], int, boolean';
+  'uuid[], int[], int[], int[], text[], jsonb[], text[], float8[], boolean, int, int[], int, boolean, int, uuid[]';
 
 function statementsFor(engine: string, audit: string): string[] {
   return [
@@ -98,7 +98,7 @@ function statementsFor(engine: string, audit: string): string[] {
      begin
        if tg_op = 'UPDATE' and tg_table_name = 'runs' then
          -- That somebody tracks it is not of the run.
-         if to_jsonb(old) - 'is_tracked' = _content - 'is_tracked' then return null; end if;
+         if to_jsonb(old) - 'tracked_by' = _content - 'tracked_by' then return null; end if;
          if to_jsonb(old)->'input' = _content->'input' then _content := _content - 'input' - 'given_input'; end if;
        end if;
        insert into ${audit}.log (xid, source, operation, content)
@@ -141,12 +141,13 @@ function statementsFor(engine: string, audit: string): string[] {
     `create function ${engine}.settle_tasks(
        run_ids uuid[], step_indexes int[], task_indexes int[], claims int[],
        outcomes text[], outputs jsonb[], errors text[], retry_delays float8[], notify boolean default true,
-       claimant int default null, claimant_handlers int[] default null, slots int default 0, untracked boolean default true
+       claimant int default null, claimant_handlers int[] default null, slots int default 0, untracked boolean default true,
+       tracker int default null, watched uuid[] default null
      ) returns setof ${engine}.change_row language plpgsql volatile set search_path = '' as $$
      begin
        insert into ${audit}.settlements
        select pg_current_xact_id()::text, b.* from unnest(run_ids, step_indexes, task_indexes, claims) b;
-       return query select * from ${engine}.settle_tasks_unaudited($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+       return query select * from ${engine}.settle_tasks_unaudited($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
      end $$`,
   ];
 }

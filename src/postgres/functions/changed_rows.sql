@@ -10,7 +10,7 @@ as $$
     case when b.since = 0 then r.input end, case when b.since = 0 then r.retry_of end,
     null::int, null::text, null::int, null::int, null::int, null::text, null::text,
     null::timestamptz, null::timestamptz, null::jsonb, null::int[], null::int, null::int, null::timestamptz,
-    null::int, null::float8, null::uuid, null::jsonb, null::jsonb
+    null::int, null::float8, null::uuid, null::jsonb, null::jsonb, r.tracked_by
   from unnest(run_ids, sinces) b(run_id, since)
   cross join lateral (
     select * from pgflow.runs r where r.run_id = b.run_id and r.seq > b.since offset 0
@@ -20,7 +20,7 @@ as $$
     s.started_at, s.completed_at, s.failed_at, s.cancelled_at,
     null, null, null, null, null,
     s.step_index, s.step_slug, s.initial_tasks, s.remaining_tasks, s.told_attempt, s.error_message, s.skip_reason,
-    s.created_at, s.skipped_at, s.progress, null, null, null, null, null, null, null, null, null
+    s.created_at, s.skipped_at, s.progress, null, null, null, null, null, null, null, null, null, null
   from unnest(run_ids, sinces) b(run_id, since)
   cross join lateral (
     select * from pgflow.run_steps s where s.run_id = b.run_id and s.task_index <= 0 and s.seq > b.since offset 0

@@ -50,7 +50,7 @@ begin
     null, null, null::int, r.input, null::uuid,
     c.step_index, null, null::int, null::int, c.attempt, null, null,
     null::timestamptz, null::timestamptz, null::jsonb, null::int[], c.task_index, c.claim, c.available_at,
-    c.handler_id, h.timeout, r.root_run_id, c.item, d.outputs
+    c.handler_id, h.timeout, r.root_run_id, c.item, d.outputs, null::int
   from (
     select c.*, pg_catalog.row_number() over (partition by c.run_id, c.step_index order by c.task_index) = 1
       and (known_runs = '{}' or not exists (

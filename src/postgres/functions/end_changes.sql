@@ -9,7 +9,7 @@
 create function pgflow.end_changes(
   touched_runs uuid[], ended int[], done pgflow.done_step[], opened pgflow.open_step[],
   failed_runs uuid[], failed_errors jsonb[], claimant int, claimant_handlers int[], slots int, moment timestamptz,
-  untracked boolean, out told_runs uuid[], out sinces int[], out ready_at timestamptz, out claimed pgflow.ready_step[]
+  untracked boolean, tracker int, watched uuid[], out told_runs uuid[], out sinces int[], out ready_at timestamptz, out claimed pgflow.ready_step[]
 )
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -36,6 +36,7 @@ begin
   with changed as (
     update pgflow.runs t set
       seq = t.seq + 1,
+      tracked_by = case when t.tracked_by = tracker and t.run_id <> all (watched) then null else t.tracked_by end,
       remaining_steps = t.remaining_steps - b.ended,
       status = case when t.remaining_steps = b.ended then 'completed' else 'started' end,
       completed_at = case when t.remaining_steps = b.ended then moment end,
@@ -53,10 +54,10 @@ begin
       select b.run_id, sum(b.ended)::int as ended from unnest(touched_runs, ended) b(run_id, ended) group by b.run_id
     ) b
     where t.run_id >= b.run_id and t.run_id <= b.run_id   -- not `=`, as in settle_tasks
-    returning t.run_id, t.seq, t.is_tracked
+    returning t.run_id, t.seq, t.tracked_by
   )
   select array_agg(c.run_id), array_agg(c.seq - 1) into told_runs, sinces from changed c
-  where untracked or c.is_tracked or c.run_id = any (failed_runs);
+  where untracked or c.tracked_by is not null or c.run_id = any (failed_runs);
 
   if failed_runs <> '{}' then
     update pgflow.runs t set status = 'failed', error = f.error, failed_at = moment

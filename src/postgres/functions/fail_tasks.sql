@@ -56,7 +56,7 @@ begin
   select array_agg(row('failed', e.run_id, null, null, e.status, null, null, null, e.started_at, moment, null, null,
       case when e.violates then 'violation' end, null, null, null, null,
       e.step_index, null, null, null, e.attempt, e.error, null, null, null, null, null,
-      e.ordinality, e.claim, e.retry_at, null, null, null, null, null)::pgflow.change_row), min(e.retry_at)
+      e.ordinality, e.claim, e.retry_at, null, null, null, null, null, null)::pgflow.change_row), min(e.retry_at)
   into tasks, retry_at
   from ended e;
   if tasks is null then return; end if;

@@ -50,7 +50,7 @@ begin
   if _opened is not null then
     _changed := pgflow.end_changes(array(select o.run_id from unnest(_opened) o),
       pg_catalog.array_fill(0, array[pg_catalog.cardinality(_opened)]), null, _opened, '{}', '{}',
-      claimant, claimant_handlers, slots, moment, false);
+      claimant, claimant_handlers, slots, moment, false, null, null);
     _ready_at := least(_ready_at, _changed.ready_at);
     _claimed := _claimed || _changed.claimed;
   end if;

@@ -12,7 +12,7 @@ as $$
     case when t.task_index = 0 then (
       select coalesce(pg_catalog.jsonb_object_agg(d.step_slug, d.output), '{}') from pgflow.run_steps d
       where d.run_id = b.run_id and d.task_index in (-1, 0) and d.step_index = any (b.depends_on) and d.status = 'completed'
-    ) end
+    ) end, null::int
   from unnest(claimed) b
   cross join lateral (
     select r.root_run_id, r.input from pgflow.runs r where r.run_id = b.run_id offset 0

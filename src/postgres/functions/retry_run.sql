@@ -50,7 +50,7 @@ begin
   select coalesce(array_agg(row(new_id, k.step_index, false)::pgflow.done_step), '{}') into _kept from kept k;
   _ready_at := (
     select e.ready_at from pgflow.end_changes(array[new_id], array[pg_catalog.cardinality(_kept)], _kept, _roots,
-      '{}', '{}', null, null, 0, _now, false) e
+      '{}', '{}', null, null, 0, _now, false, null, null) e
   );
 
   -- Completed tasks of maps count as such, also where the map was not completed.

@@ -5,13 +5,15 @@
 -- until the next attempt, null for the backoff, -1 for never. claimant: the worker that asks, with the handlers
 -- that it has and its free slots: what becomes ready may be its own at once.
 -- untracked: whether changes of runs that nobody tracks are told, too; with `notify` all are. Of those that fail they are.
+-- tracker: of the process that asks, with the runs of the batch that it tracks: of the others only it need not be told.
 -- Returns the changes of the runs (rows `run` and `step`), a row `settled` that says which tasks were accepted, a row
 -- `failed` for each that was as failed, a row `claim` for each task claimed, and a row `ready` when tasks are
 -- queued, with the time when the first is due.
 create function pgflow.settle_tasks(
   run_ids uuid[], step_indexes int[], task_indexes int[], claims int[],
   outcomes text[], outputs jsonb[], errors text[], retry_delays float8[], notify boolean default true,
-  claimant int default null, claimant_handlers int[] default null, slots int default 0, untracked boolean default true
+  claimant int default null, claimant_handlers int[] default null, slots int default 0, untracked boolean default true,
+  tracker int default null, watched uuid[] default null
 ) returns setof pgflow.change_row
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -159,7 +161,7 @@ begin
 
   if _moved_runs is not null then
     _changed := pgflow.end_changes(_moved_runs, _moved_ended, _done, null, _failed_runs, _failed_errors,
-      claimant, claimant_handlers, slots, _now, untracked or notify);
+      claimant, claimant_handlers, slots, _now, untracked or notify, tracker, watched);
     _told_runs := _changed.told_runs;
     _sinces := _changed.sinces;
     _ready_at := _changed.ready_at;

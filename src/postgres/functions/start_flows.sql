@@ -3,6 +3,7 @@
 -- that is no array: PF003. delays: seconds until the root steps may begin; run_ats: the time, instead.
 -- tags: of each run, as the text of an array.
 -- claimant: the worker that asks, with the handlers that it has and its free slots: root tasks may be its own at once.
+-- tracker: of the same process, when all of them will be: it may track a run before anything happens to it.
 --
 -- Returns a row `started` with the time of the start; the whole run as a change since 0, unless it is of the version that
 -- the caller knows and nothing of it has ended or failed; a row `existing` for each run that was there; a
@@ -11,7 +12,7 @@ create function pgflow.start_flows(
   run_ids uuid[], flow_slugs text[], inputs jsonb[], given_inputs jsonb[] default null,
   delays float8[] default null, run_ats timestamptz[] default null, notify boolean default true,
   known_versions int[] default null, claimant int default null, claimant_handlers int[] default null, slots int default 0,
-  tags text[] default null
+  tags text[] default null, tracker int default null
 ) returns setof pgflow.change_row
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -42,8 +43,8 @@ begin
     ) v
   ), new as (
     insert into pgflow.runs
-      (run_id, flow_slug, version, status, input, given_input, remaining_steps, seq, started_at, root_run_id)
-    select w.run_id, w.flow_slug, w.current_version, 'started', w.input, w.given_input, w.step_count, w.seq, _now, w.run_id
+      (run_id, flow_slug, version, status, input, given_input, remaining_steps, seq, tracked_by, started_at, root_run_id)
+    select w.run_id, w.flow_slug, w.current_version, 'started', w.input, w.given_input, w.step_count, w.seq, tracker, _now, w.run_id
     from wanted w
     order by w.run_id   -- two that start the same runs wait for each other in one order
     on conflict (run_id) do nothing
@@ -120,11 +121,11 @@ begin
     null, null, null::int, r.input, null::uuid,
     r.step_index, null, null::int, null::int, 1, null, null,
     null::timestamptz, null::timestamptz, null::jsonb, null::int[], 0, 1, _now,
-    r.handler_id, r.timeout, r.run_id, null::jsonb, '{}'::jsonb
+    r.handler_id, r.timeout, r.run_id, null::jsonb, '{}'::jsonb, null::int
   from ready r where r.is_mine
   union all
   select 'ready', null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
-    null, null, null, null, null, null, null, null, null, null, null, null, null, min(r.due_at), null, null, null, null, null
+    null, null, null, null, null, null, null, null, null, null, null, null, null, min(r.due_at), null, null, null, null, null, null
   from ready r where not r.is_mine having min(r.due_at) is not null;
 
   if _is_plain is not true then

@@ -4,12 +4,12 @@
 -- log_numbers: which of its execution's entries it is, so that one told twice is stored once; log_ages: milliseconds
 -- since it was logged. The fence: progress counts while the claim given holds the task; an entry also when that claim
 -- has completed it. A begin that was not told yet is told.
--- untracked: as for settle_tasks.
+-- untracked, tracker, watched: as for settle_tasks.
 -- Returns the changes of the runs (rows `run` and `step`), and a row `settled` that says which tasks were heard.
 create function pgflow.tell_tasks(
   run_ids uuid[], step_indexes int[], task_indexes int[], claims int[], fractions float8[], notes text[],
   log_tasks int[], log_numbers int[], log_ages int[], log_messages text[], log_fields jsonb[], notify boolean default true,
-  untracked boolean default true
+  untracked boolean default true, tracker int default null, watched uuid[] default null
 ) returns setof pgflow.change_row
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -101,11 +101,13 @@ begin
 
   if _moved_runs is not null then
     with told as (
-      update pgflow.runs t set seq = t.seq + 1 from unnest(_moved_runs) m(run_id) where t.run_id = m.run_id
-      returning t.run_id, t.seq, t.is_tracked
+      update pgflow.runs t set seq = t.seq + 1,
+        tracked_by = case when t.tracked_by = tracker and t.run_id <> all (watched) then null else t.tracked_by end
+      from unnest(_moved_runs) m(run_id) where t.run_id = m.run_id
+      returning t.run_id, t.seq, t.tracked_by
     )
     select array_agg(m.run_id), array_agg(m.seq), array_agg(m.seq - 1) into _moved_runs, _seqs, _sinces from told m
-    where untracked or notify or m.is_tracked;
+    where untracked or notify or m.tracked_by is not null;
     return query select c.* from pgflow.changed_rows(_moved_runs, _sinces) c;
     if notify then
       perform pgflow.notify_changes(_moved_runs, _seqs, false);

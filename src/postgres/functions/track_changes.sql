@@ -1,6 +1,6 @@
 -- What is new since those seqs, as read_changes has it; and from the next change on what becomes of these runs is told. A
 -- change that is being committed meanwhile is waited for, so that it is in the answer or told: none is in neither.
-create function pgflow.track_changes(run_ids uuid[], sinces int[]) returns setof pgflow.change_row
+create function pgflow.track_changes(run_ids uuid[], sinces int[], tracker int) returns setof pgflow.change_row
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set enable_bitmapscan = off set jit = off set plan_cache_mode = force_generic_plan
@@ -11,7 +11,8 @@ begin
   select array_agg(r.run_id order by r.run_id) into _untold
   from unnest(run_ids) b(run_id)
   cross join lateral (
-    select r.run_id from pgflow.runs r where r.run_id = b.run_id and r.status = 'started' and not r.is_tracked offset 0
+    select r.run_id from pgflow.runs r where r.run_id = b.run_id and r.status = 'started'
+      and r.tracked_by is distinct from tracker and r.tracked_by is distinct from 0 offset 0
   ) r;
   if _untold is not null and pg_catalog.current_setting('transaction_read_only') = 'off' then
     -- Lost in a crash, it is lost with the connections of all who watch: they come again.
@@ -27,7 +28,7 @@ begin
         cross join lateral (select r.run_id from pgflow.runs r where r.run_id = b.run_id for no key update skip locked) r
       );
     end;
-    update pgflow.runs t set is_tracked = true
+    update pgflow.runs t set tracked_by = case when t.tracked_by is null then tracker else 0 end
     from unnest(_untold) b(run_id)
     where t.run_id >= b.run_id and t.run_id <= b.run_id;   -- not `=`, as in settle_tasks
   end if;

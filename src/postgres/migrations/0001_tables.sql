@@ -69,7 +69,7 @@ create table pgflow.runs (
   error           jsonb,
   remaining_steps int  not null,
   seq             int  not null,
-  is_tracked      boolean not null default false,   -- somebody watches it, or did: its changes are told
+  tracked_by      int,         -- whom its changes are told to: a tracker, which may have been lost; 0: several
   started_at      timestamptz not null,
   completed_at    timestamptz,
   failed_at       timestamptz,
@@ -220,7 +220,9 @@ create type pgflow.change_row as (
   timeout         float8,
   root_run_id     uuid,
   item            jsonb,
-  deps            jsonb        -- null, as the input, for all but the first task of a run's step
+  deps            jsonb,       -- null, as the input, for all but the first task of a run's step
+  -- run
+  tracked_by      int
 );
 
 -- What the engine's functions hand to each other. One array of these costs less than one for each column.
