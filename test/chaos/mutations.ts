@@ -194,8 +194,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'src/postgres/drivers/pg.ts',
-        find: 'const engine = openPool({',
-        replace: "const engine = typeof given !== 'string' ? given : openPool({",
+        find: 'const openEngine = (max: number) => openPool({',
+        replace: "const openEngine = (max: number) => typeof given !== 'string' ? given : openPool({",
       },
     ],
     proof: { storm: ['pool held'] },
