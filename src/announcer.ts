@@ -15,7 +15,7 @@ export interface AnnouncerPorts {
   readonly pgflow: PgFlow;
   readonly store: Pick<Store, 'readSeqs'>;
   readonly tracker: Tracker;
-  readonly audience: Pick<LocalAudience, 'alter' | 'isHeardElsewhere'>;
+  readonly audience: Pick<LocalAudience, 'forget' | 'isHeardElsewhere'>;
   readonly lists: RunLists;
   readonly telemetry: Telemetry;
   readonly notifications: PubSub;
@@ -39,7 +39,7 @@ export class Announcer {
     lists.tell();
     for (const change of changes) {
       const { runId, seq } = change;
-      audience.alter(runId);
+      audience.forget(runId);
       tracker.apply(change);
       telemetry.moved({ pgflow, runId, seq, change, elsewhere: audience.isHeardElsewhere(change) });
       const { status } = change.run;
@@ -53,7 +53,7 @@ export class Announcer {
     const { pgflow, tracker, audience, lists, telemetry } = this.#ports;
     lists.tell();
     for (const runId of runIds) {
-      audience.alter(runId);
+      audience.forget(runId);
       tracker.hint(runId, GONE);
       telemetry.moved({ pgflow, runId, seq: 'gone', change: null, elsewhere: true });
       if (abandoned) this.#abandon(runId, 'cancelled');

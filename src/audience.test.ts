@@ -26,17 +26,17 @@ const task = (runId: string) => ({ runId, stepIndex: 0, taskIndex: 0, claim: 1 }
 
 test('a run that began is read as it began, until something happens to it', () => {
   const { audience } = createAudience();
-  audience.begin(runs);
+  audience.remember(runs);
   const change = audience.readBegun(runIds[0])!;
   expect(applyChange(null, change)).toEqual({ kind: 'applied', run: runs[0] });
-  audience.alter(runIds[0]);
+  audience.forget(runIds[0]);
   expect(audience.readBegun(runIds[0])).toBeNull();
   expect(audience.readBegun(runIds[1])).not.toBeNull();
 });
 
 test('and not for long: somebody else may have it by now', () => {
   const { audience } = createAudience();
-  audience.begin([runs[0]!]);
+  audience.remember([runs[0]!]);
   vi.advanceTimersByTime(50);
   expect(audience.readBegun(runIds[0])).not.toBeNull();
   vi.advanceTimersByTime(1);
@@ -45,7 +45,7 @@ test('and not for long: somebody else may have it by now', () => {
 
 test('a statement is told which of its runs are tracked here; the others are doubted when it has ended', async () => {
   const { audience, doubted } = createAudience([runIds[0]]);
-  audience.begin(runs);
+  audience.remember(runs);
   const answer = await audience.during(
     [task(runIds[0]), task(runIds[0]), task(runIds[1])],
     async (watched) => {
@@ -67,7 +67,7 @@ test('also when it fails: it may have been applied', async () => {
 
 test('what its own tracker alone wants is not for elsewhere', () => {
   const { audience } = createAudience();
-  audience.begin([runs[0]!]);
+  audience.remember([runs[0]!]);
   const change = audience.readBegun(runIds[0])!;
   const isHeard = (trackedBy: number | null | undefined) =>
     audience.isHeardElsewhere({ ...change, trackedBy });

@@ -5,12 +5,12 @@ import type { Change } from './run/change.js';
 import type { Run } from './run/run.js';
 
 /**
- * Milliseconds. Whoever starts a run and tracks it does so at once; after ten the database is told that its tasks began,
- * and it is not as it was.
+ * Milliseconds that a run is believed to be as it began. Whoever tracks what it has started does so at once; after ten
+ * the settler tells that its tasks began, which changes it.
  */
 const AS_BEGUN = 50;
 
-export interface AudienceListeners {
+export interface AudiencePorts {
   isTracked(runId: string): boolean;
   /** Something may have been committed to the run unheard; if it is tracked it is read again. */
   doubt(runId: string): void;
@@ -24,20 +24,20 @@ export interface AudienceListeners {
  */
 export class LocalAudience implements Audience {
   readonly trackerId = randomInt(1, 2 ** 31);
-  readonly #listeners: AudienceListeners;
-  /** What this process has started and nobody else can have changed, oldest first, and since when. */
+  readonly #ports: AudiencePorts;
+  /** What this process has started and nobody else should have changed, oldest first, and since when. */
   readonly #begun = new Map<string, { readonly run: Run; readonly at: number }>();
 
-  constructor(listeners: AudienceListeners) {
-    this.#listeners = listeners;
+  constructor(ports: AudiencePorts) {
+    this.#ports = ports;
   }
 
   get hearsUntracked(): boolean {
-    return this.#listeners.hearsUntracked();
+    return this.#ports.hearsUntracked();
   }
 
   /** These runs are told to the tracker of this process, and all their tasks are its own. */
-  begin(runs: readonly Run[]): void {
+  remember(runs: readonly Run[]): void {
     const at = performance.now();
     for (const [runId, begun] of this.#begun) {
       if (at - begun.at <= AS_BEGUN) break;
@@ -53,7 +53,7 @@ export class LocalAudience implements Audience {
   }
 
   /** Something happens to the run. */
-  alter(runId: string): void {
+  forget(runId: string): void {
     this.#begun.delete(runId);
   }
 
@@ -64,13 +64,13 @@ export class LocalAudience implements Audience {
     const watched = new Set<string>();
     const others = new Set<string>();
     for (const { runId } of tasks) {
-      this.alter(runId);
-      (this.#listeners.isTracked(runId) ? watched : others).add(runId);
+      this.forget(runId);
+      (this.#ports.isTracked(runId) ? watched : others).add(runId);
     }
     try {
       return await statement([...watched]);
     } finally {
-      for (const runId of others) this.#listeners.doubt(runId);
+      for (const runId of others) this.#ports.doubt(runId);
     }
   }
 

@@ -117,7 +117,7 @@ export class Runtime implements PgFlow {
       claimWith: (wanted, statement) => this.#worker?.claimWith(wanted, statement) ?? statement(),
       onReady: () => this.#announcer.ready({ here: true }),
       trackerId,
-      onBegun: (runs) => this.#audience.begin(runs),
+      onBegun: (runs) => this.#audience.remember(runs),
     });
     this.#maintenance = new Maintenance(database, schema);
     this.#healthCheck = new HealthCheck(database, schema);
@@ -289,7 +289,9 @@ export class Runtime implements PgFlow {
       await notifications.subscribe(this.#topics.wake, () => worker.wake()),
       await notifications.subscribe(this.#topics.runs, (message) => {
         const { runId } = (message ?? {}) as { runId?: unknown };
-        if (isRunId(runId)) worker.abandon(runId);
+        if (!isRunId(runId)) return;
+        this.#audience.forget(runId);
+        worker.abandon(runId);
       }),
     ];
     try {

@@ -89,7 +89,7 @@ export class TrackedRun {
     );
     this.loaded = new Promise((resolve, reject) => {
       this.#failLoading = reject;
-      this.#load(ports.readBegun(runId)).then(resolve, (error) => this.end(error));
+      this.#load().then(resolve, (error) => this.end(error));
     });
     this.loaded.catch(() => {});
   }
@@ -177,10 +177,10 @@ export class TrackedRun {
     });
   }
 
-  async #load(begun: Change | null): Promise<SharedRun> {
+  async #load(): Promise<SharedRun> {
     await this.#topic?.openWithin(SUBSCRIBE_MS);
     this.#hasRead = true;
-    const snapshot = begun ?? (await this.#readFirst());
+    const snapshot = this.#ports.readBegun(this.runId) ?? (await this.#readFirst());
     const shared = snapshot === null ? null : SharedRun.from(snapshot);
     if (snapshot === null) throw runNotFound(this.runId);
     if (shared === null) throw runUnreadable(this.runId);

@@ -95,7 +95,8 @@ export function createStarter(ports: StarterPorts): StartRun {
         );
         started = readStarted(starts, outcome);
         // Before the claimed tasks begin.
-        if (areOurs && outcome.claims.length === roots) ports.onBegun(started.map(({ run }) => run));
+        if (areOurs && !outcome.ready && outcome.claims.length === roots)
+          ports.onBegun(started.map(({ run }) => run));
         return outcome;
       });
       if (outcome.ready) ports.onReady();

@@ -110,7 +110,7 @@ export class Store {
     return { version: rows[0]!.version, handlerIds: rows.map((row) => row.handler_id) };
   }
 
-  /** Root tasks are claimed at once, as far as `capacity` allows; all of them, if there is a `tracker`, to whom the runs are told. */
+  /** Root tasks are claimed at once, as far as `capacity` allows; the runs are told to the `tracker`, for whose process all of them should be. */
   startFlows(
     starts: readonly StartRequest[],
     capacity: Capacity | undefined,

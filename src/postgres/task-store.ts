@@ -238,7 +238,8 @@ export class TaskStore {
 
   /** Gives tasks back unexecuted; the attempt does not count. */
   async returnTasks(tasks: readonly TaskKey[]): Promise<void> {
-    await this.#database.query(`select ${this.#name}.return_tasks(${KEYS})`, keysOf(tasks));
+    const sql = `select ${this.#name}.return_tasks(${KEYS})`;
+    await this.#audience.during(tasks, () => this.#database.query(sql, keysOf(tasks)));
   }
 
   /** Gives back what the worker has claimed but for those it holds; returns how many. */

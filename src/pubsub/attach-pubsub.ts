@@ -18,7 +18,7 @@ export function attachPubSub(pgflow: object, pubsub: PubSub): () => void {
   return attachBus(pgflow, pubsub, () => true);
 }
 
-/** The same, with what is wanted of it. */
+/** The same, of the events that `isWanted` takes. */
 export function attachBus(
   pgflow: object,
   pubsub: PubSub,

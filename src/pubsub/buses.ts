@@ -42,7 +42,7 @@ function isPostgresPubSub(bus: PubSub | PostgresPubSub): bus is PostgresPubSub {
 export class Buses {
   readonly notifications: PubSub;
   readonly pubsub: PubSub;
-  /** A bus that was given is left open: others may go on with it, and read it who are no trackers. */
+  /** Whether nobody but pgflow uses `pubsub`: it is closed with it, and carries only what other trackers want. */
   readonly isOwn: boolean;
   readonly #deaf = new Set<PubSub>();
   readonly #stops: (() => void)[] = [];

@@ -60,19 +60,22 @@ describe('runs that one process starts, works on and tracks on postgres', () => 
     expect(heard.join()).not.toContain(runId);
   });
 
-  test('are told when another process ends them', async () => {
-    const { calls, job, world } = await createJobWorld('ended_elsewhere');
-    const there = await world.open({ worker: false });
-    const statements = watchStatements();
+  test.each(['before they are tracked', 'afterwards'])(
+    'are told when another process ends them %s',
+    async (when) => {
+      const { job, world } = await createJobWorld('ended_elsewhere');
+      const there = await world.open({ worker: false });
+      const statements = watchStatements();
 
-    const { runId } = await world.pgflow.enqueue(job, null);
-    const watched = await world.watch(runId);
-    await calls.next();
-    await there.cancelRun(runId);
+      const { runId } = await world.pgflow.enqueue(job, null);
+      if (when !== 'afterwards') await there.cancelRun(runId);
+      const watched = await world.watch(runId);
+      if (when === 'afterwards') await there.cancelRun(runId);
 
-    expect(await watched.end()).toMatchObject({ status: 'cancelled' });
-    expect(statements()).not.toContain('watchdog');
-  });
+      expect(await watched.end()).toMatchObject({ status: 'cancelled' });
+      expect(statements()).not.toContain('watchdog');
+    },
+  );
 
   test('are shown as they are when something happened to them before they were tracked', async () => {
     const { job, world } = await createJobWorld('ended_at_once');

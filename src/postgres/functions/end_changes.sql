@@ -5,11 +5,12 @@
 -- completed or were skipped; those without dependents may be left out. opened: steps to be judged. failed_*: the runs that
 -- a step made fail. Returns the runs that are told of, each once, with the seqs before: those that somebody tracks, those
 -- that fail, and with `untracked` all; when the first of the tasks left in the queue is due, and the steps whose tasks are
--- the claimant's own now.
+-- the claimant's own now. tracker, watched: as for settle_tasks.
 create function pgflow.end_changes(
   touched_runs uuid[], ended int[], done pgflow.done_step[], opened pgflow.open_step[],
   failed_runs uuid[], failed_errors jsonb[], claimant int, claimant_handlers int[], slots int, moment timestamptz,
-  untracked boolean, tracker int, watched uuid[], out told_runs uuid[], out sinces int[], out ready_at timestamptz, out claimed pgflow.ready_step[]
+  untracked boolean, tracker int, watched uuid[],
+  out told_runs uuid[], out sinces int[], out ready_at timestamptz, out claimed pgflow.ready_step[]
 )
 language plpgsql volatile
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -57,7 +58,7 @@ begin
     returning t.run_id, t.seq, t.tracked_by
   )
   select array_agg(c.run_id), array_agg(c.seq - 1) into told_runs, sinces from changed c
-  where untracked or c.tracked_by is not null or c.run_id = any (failed_runs);
+  where untracked or c.tracked_by is not null or c.run_id = any (watched) or c.run_id = any (failed_runs);
 
   if failed_runs <> '{}' then
     update pgflow.runs t set status = 'failed', error = f.error, failed_at = moment

@@ -5,7 +5,8 @@
 -- until the next attempt, null for the backoff, -1 for never. claimant: the worker that asks, with the handlers
 -- that it has and its free slots: what becomes ready may be its own at once.
 -- untracked: whether changes of runs that nobody tracks are told, too; with `notify` all are. Of those that fail they are.
--- tracker: of the process that asks, with the runs of the batch that it tracks: of the others only it need not be told.
+-- tracker: of the process that asks; watched: the runs of the batch that it tracks. Of runs that are marked for this tracker alone
+-- the others lose the mark, and are not told.
 -- Returns the changes of the runs (rows `run` and `step`), a row `settled` that says which tasks were accepted, a row
 -- `failed` for each that was as failed, a row `claim` for each task claimed, and a row `ready` when tasks are
 -- queued, with the time when the first is due.

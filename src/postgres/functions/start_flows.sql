@@ -3,7 +3,7 @@
 -- that is no array: PF003. delays: seconds until the root steps may begin; run_ats: the time, instead.
 -- tags: of each run, as the text of an array.
 -- claimant: the worker that asks, with the handlers that it has and its free slots: root tasks may be its own at once.
--- tracker: of the same process, when all of them will be: it may track a run before anything happens to it.
+-- tracker: of the same process, when all of them should be: it is told what becomes of the runs, and may track them unread.
 --
 -- Returns a row `started` with the time of the start; the whole run as a change since 0, unless it is of the version that
 -- the caller knows and nothing of it has ended or failed; a row `existing` for each run that was there; a
@@ -24,7 +24,7 @@ declare
 begin
   if slots > 0 then
     perform 1 from pgflow.workers w where w.worker_id = claimant for key share skip locked;
-    if not found then claimant := null; end if;
+    if not found then claimant := null; tracker := null; end if;
   end if;
 
   -- A run whose first steps may end at once begins with seq 0: the end of its change makes it 1. Plain are runs whose first

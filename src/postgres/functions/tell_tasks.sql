@@ -107,7 +107,7 @@ begin
       returning t.run_id, t.seq, t.tracked_by
     )
     select array_agg(m.run_id), array_agg(m.seq), array_agg(m.seq - 1) into _moved_runs, _seqs, _sinces from told m
-    where untracked or notify or m.tracked_by is not null;
+    where untracked or notify or m.tracked_by is not null or m.run_id = any (watched);
     return query select c.* from pgflow.changed_rows(_moved_runs, _sinces) c;
     if notify then
       perform pgflow.notify_changes(_moved_runs, _seqs, false);
